@@ -1,0 +1,199 @@
+package keys
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// ErrNotReady is returned by Sign while no usable key is loaded, or when the
+// loaded schedule is so old that another key may have taken over unseen.
+var ErrNotReady = errors.New("no signing key is ready")
+
+// ErrInvalid is returned by Verify for a token that this ring did not sign,
+// or not as what it is presented.
+var ErrInvalid = errors.New("token is not valid")
+
+// Ring signs with the active key of each algorithm and verifies with every
+// published one. It works from memory alone and is safe for concurrent use.
+type Ring struct {
+	now      func() time.Time
+	maxStale time.Duration
+	current  atomic.Pointer[ringState]
+}
+
+// ringState is one loaded set. It is never changed, only replaced.
+type ringState struct {
+	loadedAt time.Time
+	signers  map[Algorithm][]*signer
+	public   map[string]*jose.JSONWebKey
+	keys     map[string]Key
+	jwks     []byte
+	etag     string
+}
+
+// signer signs with one key. The prepared jose signers are kept by "typ",
+// since building one costs more than an EdDSA signature.
+type signer struct {
+	key     Key
+	private jose.JSONWebKey
+	byType  sync.Map
+}
+
+// NewRing returns an empty ring. It refuses to sign when its keys were loaded
+// longer than maxStale ago; maxStale is the publish-ahead time, within which
+// no key can start to sign that the ring has not seen.
+func NewRing(now func() time.Time, maxStale time.Duration) *Ring {
+	return &Ring{now: now, maxStale: maxStale}
+}
+
+// Sign returns payload as a compact JWS with the header members alg, kid and
+// typ and no others. The error wraps ErrNotReady while no key can sign.
+func (r *Ring) Sign(algorithm, typ string, payload []byte) (string, error) {
+	state := r.current.Load()
+	now := r.now()
+	if state == nil || now.Sub(state.loadedAt) > r.maxStale {
+		return "", ErrNotReady
+	}
+	for _, s := range state.signers[Algorithm(algorithm)] {
+		if s.key.State(now) == Active {
+			return s.sign(typ, payload)
+		}
+	}
+	return "", fmt.Errorf("%w for %s", ErrNotReady, algorithm)
+}
+
+func (s *signer) sign(typ string, payload []byte) (string, error) {
+	prepared, ok := s.byType.Load(typ)
+	if !ok {
+		options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ))
+		made, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(s.key.Algorithm), Key: s.private}, options)
+		if err != nil {
+			return "", fmt.Errorf("signer of key %s: %w", s.key.ID, err)
+		}
+		prepared, _ = s.byType.LoadOrStore(typ, made)
+	}
+	object, err := prepared.(jose.Signer).Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("sign with key %s: %w", s.key.ID, err)
+	}
+	return object.CompactSerialize()
+}
+
+// maxTokenSize bounds what Verify parses; our own tokens stay below 4 KiB.
+const maxTokenSize = 8 << 10
+
+// Verify returns the payload of a compact JWS that a published key signed
+// with its own algorithm and the header "typ" typ. It looks at no claim. The
+// error is ErrInvalid, whatever the reason.
+func (r *Ring) Verify(token, typ string) ([]byte, error) {
+	state := r.current.Load()
+	if state == nil || !wellFormed(token) {
+		return nil, ErrInvalid
+	}
+	object, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.EdDSA, jose.ES256})
+	if err != nil || len(object.Signatures) != 1 {
+		return nil, ErrInvalid
+	}
+	header := object.Signatures[0].Protected
+	key, ok := state.keys[header.KeyID]
+	if !ok || !key.Published(r.now()) || header.Algorithm != string(key.Algorithm) || header.ExtraHeaders[jose.HeaderType] != typ {
+		return nil, ErrInvalid
+	}
+	payload, err := object.Verify(state.public[key.ID])
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	return payload, nil
+}
+
+// wellFormed reports whether token is three canonical base64url parts: the
+// parser would tolerate line breaks and stray trailing bits, which would give
+// one token several spellings.
+func wellFormed(token string) bool {
+	parts := strings.Split(token, ".")
+	if len(token) > maxTokenSize || len(parts) != 3 || strings.ContainsAny(token, "\r\n") {
+		return false
+	}
+	for _, part := range parts {
+		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// JWKS returns the public halves of all published keys as RFC 7517 JSON, and
+// an entity tag of it. Both are nil and empty before the first load.
+func (r *Ring) JWKS() (body []byte, etag string) {
+	state := r.current.Load()
+	if state == nil {
+		return nil, ""
+	}
+	return state.jwks, state.etag
+}
+
+// LoadedAt returns when the keys were last read from the store, or the zero
+// time.
+func (r *Ring) LoadedAt() time.Time {
+	if state := r.current.Load(); state != nil {
+		return state.loadedAt
+	}
+	return time.Time{}
+}
+
+// load opens the keys of set and makes them the current ones. Keys that were
+// open already are not decrypted again.
+func (r *Ring) load(set Set, sealer *Sealer, loadedAt time.Time) error {
+	before := r.current.Load()
+	now := r.now()
+	next := &ringState{
+		loadedAt: loadedAt,
+		signers:  map[Algorithm][]*signer{}, public: map[string]*jose.JSONWebKey{}, keys: map[string]Key{},
+	}
+	published := []json.RawMessage{}
+	for _, k := range set.Keys {
+		if !k.Published(now) {
+			continue
+		}
+		public := &jose.JSONWebKey{}
+		if err := public.UnmarshalJSON(k.Public); err != nil {
+			return fmt.Errorf("public half of key %s: %w", k.ID, err)
+		}
+		private, err := openCached(before, k, sealer)
+		if err != nil {
+			return err
+		}
+		next.public[k.ID], next.keys[k.ID] = public, k
+		next.signers[k.Algorithm] = append(next.signers[k.Algorithm], &signer{key: k, private: private})
+		published = append(published, k.Public)
+	}
+	body, err := json.Marshal(map[string]any{"keys": published})
+	if err != nil {
+		return fmt.Errorf("encode JWKS: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	next.jwks, next.etag = body, `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`
+	r.current.Store(next)
+	return nil
+}
+
+func openCached(before *ringState, k Key, sealer *Sealer) (jose.JSONWebKey, error) {
+	if before != nil {
+		for _, s := range before.signers[k.Algorithm] {
+			if s.key.ID == k.ID && s.key.Sealed == k.Sealed {
+				return s.private, nil
+			}
+		}
+	}
+	private, _, err := sealer.open(k.ID, k.Sealed)
+	return private, err
+}

@@ -1,0 +1,222 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ErrConflict is returned by a Store whose set has another version than the
+// one expected: another node was faster.
+var ErrConflict = errors.New("key set was changed by another node")
+
+// ErrUnknownKey is returned for a kid that the set does not hold.
+var ErrUnknownKey = errors.New("no such key")
+
+// Store keeps the set of keys.
+type Store interface {
+	// LoadKeys returns the current set; an empty one with version 0 when no
+	// key was ever stored.
+	LoadKeys(ctx context.Context) (Set, error)
+	// SaveKeys replaces the set of version expected by set, whose own version
+	// is expected+1, in one transaction. It returns ErrConflict, and changes
+	// nothing, when the stored version is not expected.
+	SaveKeys(ctx context.Context, set Set, expected int64) error
+}
+
+// Rotator carries out the plan: it makes, seals, stores and removes keys and
+// loads them into the ring. Any number of nodes may run one; a change that
+// another node has made already is not an error.
+type Rotator struct {
+	Store  Store
+	Sealer *Sealer
+	Ring   *Ring
+	Now    func() time.Time
+	// Policy returns the durations in force; it is asked at every tick, since
+	// the longest token lifetime changes with the registrations.
+	Policy func(context.Context) (Policy, error)
+}
+
+// maxAttempts bounds how often a change is planned anew because another node
+// was faster.
+const maxAttempts = 10
+
+// Tick brings the stored set up to date with the plan and loads it into the
+// ring. It is called at the start, about once a minute, and whenever another
+// node has changed the set.
+func (r *Rotator) Tick(ctx context.Context) error {
+	_, err := r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+		for _, step := range Plan(*set, policy, now) {
+			if err := r.carryOut(set, step, policy, now); err != nil {
+				return err
+			}
+		}
+		return r.reseal(set, now)
+	})
+	return err
+}
+
+// Rotate starts the change to a new key of algorithm and returns it: the key
+// that is published already, or a new one that signs after the publish-ahead
+// time.
+func (r *Rotator) Rotate(ctx context.Context, algorithm Algorithm) (Key, error) {
+	if !algorithm.Valid() {
+		return Key{}, fmt.Errorf("unsupported algorithm %q", algorithm)
+	}
+	var next Key
+	_, err := r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+		var found bool
+		if next, found = set.pending(algorithm, now); found {
+			return nil
+		}
+		at := now
+		if _, signing := set.active(algorithm, now); signing {
+			at = now.Add(policy.PublishAhead)
+		}
+		var err error
+		next, err = r.create(set, algorithm, at, policy, now)
+		return err
+	})
+	return next, err
+}
+
+// Compromise takes the key kid out of the JWKS, destroys its private half and,
+// when it was signing, lets another key sign from now on, which it returns.
+// Tokens of the compromised key are refused as soon as verifiers have fetched
+// the JWKS again. The error is ErrUnknownKey for a kid that the set lacks.
+func (r *Rotator) Compromise(ctx context.Context, kid string) (replacement Key, err error) {
+	_, err = r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+		i := set.find(kid)
+		if i < 0 {
+			return fmt.Errorf("%w: %q", ErrUnknownKey, kid)
+		}
+		if !set.Keys[i].CompromisedAt.IsZero() {
+			return nil
+		}
+		state := set.Keys[i].State(now)
+		set.Keys[i].CompromisedAt = now
+		set.Keys[i].Sealed = ""
+		var replaceErr error
+		switch state {
+		case Active:
+			replacement, replaceErr = r.replace(set, set.Keys[i].Algorithm, policy, now)
+		case Pending:
+			replacement, replaceErr = r.create(set, set.Keys[i].Algorithm, now.Add(policy.PublishAhead), policy, now)
+		}
+		return replaceErr
+	})
+	return replacement, err
+}
+
+// replace lets the pending key of algorithm sign at once, or a new one.
+func (r *Rotator) replace(set *Set, algorithm Algorithm, policy Policy, now time.Time) (Key, error) {
+	if next, found := set.pending(algorithm, now); found {
+		i := set.find(next.ID)
+		set.Keys[i].ActivateAt = now
+		return set.Keys[i], nil
+	}
+	return r.create(set, algorithm, now, policy, now)
+}
+
+// Keys returns the stored set.
+func (r *Rotator) Keys(ctx context.Context) (Set, error) { return r.Store.LoadKeys(ctx) }
+
+// change loads the set, lets edit change it, stores the result when it
+// differs, and loads it into the ring. Keys are generated and sealed by edit,
+// outside of any transaction.
+func (r *Rotator) change(ctx context.Context, edit func(*Set, Policy, time.Time) error) (Set, error) {
+	policy, err := r.Policy(ctx)
+	if err != nil {
+		return Set{}, fmt.Errorf("key policy: %w", err)
+	}
+	for range maxAttempts {
+		loadedAt := r.Now()
+		stored, err := r.Store.LoadKeys(ctx)
+		if err != nil {
+			return Set{}, fmt.Errorf("load keys: %w", err)
+		}
+		set := stored
+		set.Keys = slices.Clone(stored.Keys)
+		now := r.Now().UTC().Truncate(time.Millisecond)
+		if err := edit(&set, policy, now); err != nil {
+			return Set{}, err
+		}
+		if !equal(set, stored) {
+			set.Version = stored.Version + 1
+			err := r.Store.SaveKeys(ctx, set, stored.Version)
+			if errors.Is(err, ErrConflict) {
+				continue
+			}
+			if err != nil {
+				return Set{}, fmt.Errorf("save keys: %w", err)
+			}
+		}
+		return set, r.Ring.load(set, r.Sealer, loadedAt)
+	}
+	return Set{}, fmt.Errorf("after %d attempts: %w", maxAttempts, ErrConflict)
+}
+
+func (r *Rotator) carryOut(set *Set, step Step, policy Policy, now time.Time) error {
+	switch step.Kind {
+	case Create:
+		_, err := r.create(set, step.Algorithm, step.At, policy, now)
+		return err
+	case Raise:
+		set.raise(step.KeyID, step.TTL)
+	case Remove:
+		set.Keys = slices.DeleteFunc(set.Keys, func(k Key) bool { return k.ID == step.KeyID })
+	}
+	return nil
+}
+
+func (r *Rotator) create(set *Set, algorithm Algorithm, at time.Time, policy Policy, now time.Time) (Key, error) {
+	made, err := generate(algorithm)
+	if err != nil {
+		return Key{}, err
+	}
+	sealed, err := r.Sealer.seal(made.private)
+	if err != nil {
+		return Key{}, err
+	}
+	set.succeed(algorithm, at, now, policy)
+	k := Key{
+		ID: made.id, Algorithm: algorithm, Public: made.public, Sealed: sealed,
+		CreatedAt: now, ActivateAt: at, MaxTokenTTL: policy.MaxTokenTTL,
+	}
+	set.Keys = append(set.Keys, k)
+	return k, nil
+}
+
+// reseal moves every private key under the first master key and notes since
+// when that one is first.
+func (r *Rotator) reseal(set *Set, now time.Time) error {
+	if set.MasterFingerprint != r.Sealer.fingerprint {
+		set.MasterFingerprint, set.MasterSince = r.Sealer.fingerprint, now
+	}
+	for i := range set.Keys {
+		k := &set.Keys[i]
+		if k.Sealed == "" {
+			continue
+		}
+		private, first, err := r.Sealer.open(k.ID, k.Sealed)
+		if err != nil {
+			return err
+		}
+		if first {
+			continue
+		}
+		if k.Sealed, err = r.Sealer.seal(private); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func equal(a, b Set) bool {
+	return a.MasterFingerprint == b.MasterFingerprint && slices.EqualFunc(a.Keys, b.Keys, func(x, y Key) bool {
+		return x.ID == y.ID && x.Sealed == y.Sealed && x.ActivateAt.Equal(y.ActivateAt) && x.RetireAt.Equal(y.RetireAt) &&
+			x.RemoveAt.Equal(y.RemoveAt) && x.MaxTokenTTL == y.MaxTokenTTL && x.CompromisedAt.Equal(y.CompromisedAt)
+	})
+}
