@@ -1,0 +1,160 @@
+package authztest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"chancery/authz"
+)
+
+// UserByName implements authz.LoginStore and authz.UserStore.
+func (m *Memory) UserByName(ctx context.Context, name string) (authz.User, error) {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "UserByName"); err != nil {
+		return authz.User{}, err
+	}
+	user, ok := m.userByName(name)
+	if !ok {
+		return authz.User{}, authz.ErrNotFound
+	}
+	return user, nil
+}
+
+func (m *Memory) userByName(name string) (authz.User, bool) {
+	for _, user := range m.users {
+		if user.Name == name {
+			return user, true
+		}
+	}
+	return authz.User{}, false
+}
+
+// InsertFamily implements authz.LoginStore.
+func (m *Memory) InsertFamily(ctx context.Context, family authz.Family, epoch int64) error {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "InsertFamily"); err != nil {
+		return err
+	}
+	user, ok := m.users[family.UserID]
+	if !ok || user.AuthEpoch != epoch || !user.Active(family.CreatedAt) {
+		return authz.ErrNotFound
+	}
+	if _, taken := m.families[family.HandleHash]; taken {
+		return authz.ErrConflict
+	}
+	m.families[family.HandleHash] = family
+	return nil
+}
+
+// Rehash implements authz.LoginStore.
+func (m *Memory) Rehash(ctx context.Context, userID, before, after string) error {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "Rehash"); err != nil {
+		return err
+	}
+	if user := m.users[userID]; user.PasswordHash == before {
+		user.PasswordHash = after
+		m.users[userID] = user
+	}
+	return nil
+}
+
+// InsertUser implements authz.UserStore.
+func (m *Memory) InsertUser(ctx context.Context, user authz.User, event authz.Event) error {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "InsertUser"); err != nil {
+		return err
+	}
+	if _, taken := m.userByName(user.Name); taken {
+		return authz.ErrConflict
+	}
+	m.users[user.ID] = user
+	m.append(event)
+	return nil
+}
+
+// ListUsers implements authz.UserStore.
+func (m *Memory) ListUsers(ctx context.Context, p authz.Page) ([]authz.User, error) {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "ListUsers"); err != nil {
+		return nil, err
+	}
+	all := slices.SortedFunc(maps.Values(m.users), func(a, b authz.User) int { return newestFirst(a.CreatedAt, b.CreatedAt, a.ID, b.ID) })
+	return page(all, p, func(u authz.User) (time.Time, string) { return u.CreatedAt, u.ID }), nil
+}
+
+// SetRoles implements authz.UserStore.
+func (m *Memory) SetRoles(ctx context.Context, change authz.UserChange, roles []string) error {
+	return m.changeUser(ctx, "SetRoles", change, func(*authz.User) { m.setRoles(change, roles) })
+}
+
+func (m *Memory) setRoles(change authz.UserChange, roles []string) {
+	user := m.users[change.UserID]
+	user.Roles, user.UpdatedAt = roles, change.Now
+	m.users[user.ID] = user
+	for hash, family := range m.families {
+		if family.UserID == user.ID && family.RevokedAt.IsZero() {
+			family.Roles = roles
+			m.families[hash] = family
+		}
+	}
+}
+
+// SetPassword implements authz.UserStore.
+func (m *Memory) SetPassword(ctx context.Context, change authz.PasswordChange) error {
+	return m.changeUser(ctx, "SetPassword", change.UserChange, func(user *authz.User) {
+		user.PasswordHash, user.MustChange = change.Hash, change.MustChange
+		user.AuthEpoch++
+		m.users[user.ID] = *user
+		m.endSessions(change.Ending)
+	})
+}
+
+// DeleteUser implements authz.UserStore.
+func (m *Memory) DeleteUser(ctx context.Context, change authz.UserChange) error {
+	return m.changeUser(ctx, "DeleteUser", change, func(user *authz.User) {
+		m.endSessions(change.Ending)
+		for hash, family := range m.families {
+			if family.UserID == user.ID {
+				family.Device = authz.Device{}
+				m.families[hash] = family
+			}
+		}
+		delete(m.users, user.ID)
+	})
+}
+
+// BanUser implements authz.BanStore.
+func (m *Memory) BanUser(ctx context.Context, ban authz.Ban) error {
+	return m.changeUser(ctx, "BanUser", ban.UserChange, func(user *authz.User) {
+		user.BannedUntil, user.BanReason = ban.Until, ban.Reason
+		user.AuthEpoch++
+		m.users[user.ID] = *user
+		m.endSessions(ban.Ending)
+	})
+}
+
+// UnbanUser implements authz.BanStore.
+func (m *Memory) UnbanUser(ctx context.Context, change authz.UserChange) error {
+	return m.changeUser(ctx, "UnbanUser", change, func(user *authz.User) {
+		user.BannedUntil, user.BanReason = time.Time{}, ""
+		m.users[user.ID] = *user
+	})
+}
+
+func (m *Memory) changeUser(ctx context.Context, method string, change authz.UserChange, do func(*authz.User)) error {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, method); err != nil {
+		return err
+	}
+	user, ok := m.users[change.UserID]
+	if !ok {
+		return authz.ErrNotFound
+	}
+	user.UpdatedAt = change.Now
+	do(&user)
+	m.append(change.Event)
+	return nil
+}

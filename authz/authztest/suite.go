@@ -1,0 +1,180 @@
+package authztest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"chancery/authz"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// T0 is when the sample rows come to be.
+var T0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// Suite runs every case against a fresh store that open returns. No store may
+// leave a case out.
+func Suite(t *testing.T, open func(t *testing.T) Store) {
+	cases := []struct {
+		name string
+		run  func(t *testing.T, store Store)
+	}{
+		{"Clients/StoredWhole", clientStoredWhole},
+		{"Clients/UnknownAndTaken", clientUnknownAndTaken},
+		{"Clients/UpdateComparesVersion", clientUpdate},
+		{"Clients/ConcurrentUpdatesLoseNone", clientConcurrentUpdates},
+		{"Clients/DeleteAndOrigins", clientDelete},
+		{"Clients/Pages", clientPages},
+		{"Resources/StoredWhole", resourceStoredWhole},
+		{"Resources/ClientsThatNameIt", resourceClients},
+		{"Users/StoredWhole", userStoredWhole},
+		{"Users/NameIsUniqueAndCaseSensitive", userNames},
+		{"Users/ConcurrentInsertsOfOneName", userConcurrentInserts},
+		{"Users/RolesReachLiveFamilies", userRoles},
+		{"Users/PasswordEndsSessions", userPassword},
+		{"Users/BanAndUnban", userBan},
+		{"Users/DeleteBlanksPersonalData", userDelete},
+		{"Users/Rehash", userRehash},
+		{"Users/UnknownUser", userUnknown},
+		{"Users/Pages", userPages},
+		{"Families/StoredWhole", familyStoredWhole},
+		{"Families/InsertChecksUser", familyInsertChecksUser},
+		{"Families/BanRacesLogin", familyBanRacesLogin},
+		{"Families/RotateWritesAndReturns", familyRotate},
+		{"Families/RotateAgreesWithCheck", familyRotateAgreesWithCheck},
+		{"Families/ConcurrentRotationsHaveOneWinner", familyConcurrentRotations},
+		{"Families/Forgive", familyForgive},
+		{"Families/ConcurrentForgivenessHasOneWinner", familyConcurrentForgiveness},
+		{"Families/Restore", familyRestore},
+		{"Families/ConcurrentRestoresHaveOneWinner", familyConcurrentRestores},
+		{"Sessions/EndSelects", sessionsEnd},
+		{"Sessions/EndInBatches", sessionsEndInBatches},
+		{"Sessions/EndRacesRotate", sessionsEndRacesRotate},
+		{"Sessions/ListFilters", sessionsList},
+		{"Denylist", denylist},
+		{"Indexes/NeverGivenTwice", indexes},
+		{"Events/OnceAndFilters", events},
+		{"Apply/AllOrNothing", applyAllOrNothing},
+		{"Apply/OldVersionIsAConflict", applyConflict},
+		{"Purge/DeletesOnlyWhatIsOver", purge},
+		{"Purge/LeaseHasOneHolder", lease},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+	}
+}
+
+// SampleClient returns a first-party client with every field set.
+func SampleClient(id string) authz.Client {
+	idle, budget := 48*time.Hour, 5
+	return authz.Client{
+		ID: id, Name: "Client " + id, AuthMethod: authz.AuthAnySecret,
+		Secrets:    []authz.ClientSecret{{Hash: authz.HashSecret("secret-of-" + authz.Secret(id)), CreatedAt: T0}, {Hash: authz.HashSecret("old"), CreatedAt: T0, ExpiresAt: T0.Add(time.Hour)}},
+		FirstParty: true, Introspect: true, GrantTypes: []string{authz.GrantPassword, authz.GrantRefreshToken},
+		Scope: authz.Scope{"read", "write"}, Resources: []string{"https://api.example", "https://other.example"},
+		AllowedOrigins: []string{"https://app.example", "http://localhost:3000"},
+		Refresh:        authz.RefreshOverrides{IdleTTL: &idle, LostResponseBudget: &budget},
+		Status:         authz.StatusRef{List: "clients-1", Index: 77}, CreatedAt: T0, UpdatedAt: T0, Version: 1,
+	}
+}
+
+// SampleResource returns a resource with every field set.
+func SampleResource(uri string) authz.Resource {
+	return authz.Resource{
+		URI: uri, Name: "Resource", Algorithm: "EdDSA", AccessTokenTTL: 10 * time.Minute, CreatedAt: T0, UpdatedAt: T0,
+		Scopes: []authz.ResourceScope{{Name: "read"}, {Name: "write", Roles: []string{"editor", "chief"}}},
+	}
+}
+
+// SampleUser returns an active user with every field set that such a one has.
+func SampleUser(name string) authz.User {
+	return authz.User{
+		ID: "usr_" + name, Username: name, Name: name, Email: name + "@mail.example", PasswordHash: "hash-of-" + name,
+		Roles: []string{"editor", "reader"}, MustChange: true, AuthEpoch: 1, CreatedAt: T0, UpdatedAt: T0,
+	}
+}
+
+// SampleFamily returns a session of the user, with its n as handle.
+func SampleFamily(userID string, n int) authz.Family {
+	return authz.Family{
+		SessionID: fmt.Sprintf("sid-%06d", n), HandleHash: SampleHash(n), ClientID: "app", UserID: userID,
+		Scope: authz.Scope{"read", "write"}, Resources: []string{"https://api.example", "https://other.example"},
+		Roles: []string{"editor", "reader"}, AMR: []string{"pwd"}, AuthTime: T0, CreatedAt: T0, Generation: 0, RotatedAt: T0,
+		IdleExpiresAt: T0.Add(time.Hour), AbsoluteExpiresAt: T0.Add(24 * time.Hour),
+		Status: authz.StatusRef{List: "sessions-1", Index: uint32(n)}, Device: authz.Device{Address: "192.0.2.1", UserAgent: "Phone/1.0 äöü"},
+	}
+}
+
+// SampleHash returns the handle hash of SampleFamily n.
+func SampleHash(n int) authz.Hash { return authz.HashSecret(authz.Secret(fmt.Sprintf("handle %d", n))) }
+
+func sampleEvent(id string, at time.Time) authz.Event {
+	return authz.Event{
+		ID: id, Time: at, Kind: authz.EventLoginFailed, UserID: "usr_u", ClientID: "app", SessionID: "sid-1", Actor: "cli", Cause: authz.CauseAdmin,
+		Device: authz.Device{Address: "2001:db8::1", UserAgent: "curl"}, Detail: "text",
+	}
+}
+
+func change(userID string, cause authz.Cause) authz.UserChange {
+	now := T0.Add(time.Minute)
+	event := sampleEvent("event of "+userID, now)
+	event.Kind, event.UserID, event.SessionID = authz.EventPasswordChanged, userID, ""
+	return authz.UserChange{UserID: userID, Now: now, Event: event, Ending: authz.Ending{UserID: userID, Cause: cause, Actor: "cli", Now: now}}
+}
+
+// must fails the test at once on an error.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want(t testing.TB, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s = %v, want %v", what, got, want)
+	}
+}
+
+func same[T any](t testing.TB, what string, want, got T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", what, diff)
+	}
+}
+
+// withUser stores a user and returns its id.
+func withUser(t testing.TB, store Store, name string) string {
+	t.Helper()
+	must(t, store.InsertUser(t.Context(), SampleUser(name), sampleEvent("created "+name, T0)))
+	return "usr_" + name
+}
+
+// withFamilies stores n sessions of a new user.
+func withFamilies(t testing.TB, store Store, name string, first, n int) string {
+	t.Helper()
+	userID := withUser(t, store, name)
+	for i := range n {
+		must(t, store.InsertFamily(t.Context(), SampleFamily(userID, first+i), 1))
+	}
+	return userID
+}
+
+func familyOf(t testing.TB, store Store, n int) authz.Family {
+	t.Helper()
+	family, err := store.FamilyByHandle(t.Context(), SampleHash(n))
+	must(t, err)
+	return family
+}
+
+func countEvents(t testing.TB, store Store, filter authz.EventFilter) int {
+	t.Helper()
+	filter.Page.Limit = 10_000
+	found, err := store.ListEvents(t.Context(), filter)
+	must(t, err)
+	return len(found)
+}

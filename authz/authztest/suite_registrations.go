@@ -1,0 +1,207 @@
+package authztest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"chancery/authz"
+)
+
+func clientStoredWhole(t *testing.T, store Store) {
+	full := SampleClient("app")
+	full.DisabledAt = T0.Add(time.Minute)
+	bare := authz.Client{ID: "bare", AuthMethod: authz.AuthNone, CreatedAt: T0.Add(-time.Second), UpdatedAt: T0, Version: 1}
+	for _, client := range []authz.Client{full, bare} {
+		must(t, store.InsertClient(t.Context(), client))
+		got, err := store.Client(t.Context(), client.ID)
+		must(t, err)
+		same(t, "client "+client.ID, client, got)
+	}
+	listed, err := store.ListClients(t.Context(), authz.Page{Limit: 10})
+	must(t, err)
+	same(t, "list", []authz.Client{full, bare}, listed)
+}
+
+func clientUnknownAndTaken(t *testing.T, store Store) {
+	_, err := store.Client(t.Context(), "app")
+	want(t, "Client of an empty store", err, authz.ErrNotFound)
+	must(t, store.InsertClient(t.Context(), SampleClient("app")))
+	want(t, "InsertClient of a taken id", store.InsertClient(t.Context(), SampleClient("app")), authz.ErrConflict)
+	_, err = store.Client(t.Context(), "APP")
+	want(t, "Client in another case", err, authz.ErrNotFound)
+	want(t, "DeleteClient of an unknown id", store.DeleteClient(t.Context(), "none"), authz.ErrNotFound)
+}
+
+func clientUpdate(t *testing.T, store Store) {
+	must(t, store.InsertClient(t.Context(), SampleClient("app")))
+	before, err := store.Registrations(t.Context())
+	must(t, err)
+	changed := SampleClient("app")
+	changed.Name, changed.FirstParty, changed.Scope, changed.Resources = "", false, nil, []string{"https://new.example"}
+	changed.Refresh, changed.AllowedOrigins, changed.Secrets = authz.RefreshOverrides{}, nil, nil
+	changed.UpdatedAt = T0.Add(time.Hour)
+	must(t, store.UpdateClient(t.Context(), changed))
+	want(t, "UpdateClient with an old version", store.UpdateClient(t.Context(), changed), authz.ErrConflict)
+	got, err := store.Client(t.Context(), "app")
+	must(t, err)
+	changed.Version = 2
+	same(t, "client", changed, got)
+	after, err := store.Registrations(t.Context())
+	must(t, err)
+	if after <= before {
+		t.Errorf("registrations version went from %d to %d, want it to rise", before, after)
+	}
+}
+
+func clientConcurrentUpdates(t *testing.T, store Store) {
+	must(t, store.InsertClient(t.Context(), SampleClient("app")))
+	const writers = 8
+	var group sync.WaitGroup
+	for range writers {
+		group.Go(func() {
+			for {
+				client, err := store.Client(t.Context(), "app")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				client.Name += "x"
+				if err = store.UpdateClient(t.Context(), client); err == nil {
+					return
+				}
+				if !errors.Is(err, authz.ErrConflict) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	got, err := store.Client(t.Context(), "app")
+	must(t, err)
+	if wantName := SampleClient("app").Name + "xxxxxxxx"; got.Name != wantName || got.Version != 1+writers {
+		t.Errorf("after %d updates name = %q, version = %d", writers, got.Name, got.Version)
+	}
+}
+
+func clientDelete(t *testing.T, store Store) {
+	one, two := SampleClient("one"), SampleClient("two")
+	two.AllowedOrigins = []string{"https://app.example", "https://second.example"}
+	must(t, store.InsertClient(t.Context(), one))
+	must(t, store.InsertClient(t.Context(), two))
+	origins, err := store.AllowedOrigins(t.Context())
+	must(t, err)
+	same(t, "origins", []string{"http://localhost:3000", "https://app.example", "https://second.example"}, origins)
+	must(t, store.DeleteClient(t.Context(), "one"))
+	_, err = store.Client(t.Context(), "one")
+	want(t, "Client after deletion", err, authz.ErrNotFound)
+	origins, err = store.AllowedOrigins(t.Context())
+	must(t, err)
+	same(t, "origins", []string{"https://app.example", "https://second.example"}, origins)
+}
+
+func clientPages(t *testing.T, store Store) {
+	var all []string
+	for i := range 7 {
+		client := SampleClient(fmt.Sprintf("c%d", i))
+		client.CreatedAt = T0.Add(time.Duration(i/2) * time.Second) // pairs share a time
+		must(t, store.InsertClient(t.Context(), client))
+		all = append(all, client.ID)
+	}
+	slices.Reverse(all)
+	var got []string
+	page := authz.Page{Limit: 3}
+	for {
+		clients, err := store.ListClients(t.Context(), page)
+		must(t, err)
+		if len(clients) == 0 {
+			break
+		}
+		for _, client := range clients {
+			got = append(got, client.ID)
+			page.After, page.AfterID = client.CreatedAt, client.ID
+		}
+	}
+	same(t, "pages", all, got)
+}
+
+func resourceStoredWhole(t *testing.T, store Store) {
+	full, bare := SampleResource("https://a.example"), authz.Resource{URI: "https://b.example", Algorithm: "RS256", CreatedAt: T0, UpdatedAt: T0}
+	must(t, store.InsertResource(t.Context(), bare))
+	must(t, store.InsertResource(t.Context(), full))
+	want(t, "InsertResource of a taken URI", store.InsertResource(t.Context(), full), authz.ErrConflict)
+	got, err := store.Resources(t.Context())
+	must(t, err)
+	same(t, "resources", []authz.Resource{full, bare}, got)
+	must(t, store.DeleteResource(t.Context(), full.URI))
+	want(t, "DeleteResource of an unknown URI", store.DeleteResource(t.Context(), full.URI), authz.ErrNotFound)
+}
+
+func resourceClients(t *testing.T, store Store) {
+	for _, id := range []string{"b", "a", "c"} {
+		client := SampleClient(id)
+		if id == "c" {
+			client.Resources = []string{"https://other.example"}
+		}
+		must(t, store.InsertClient(t.Context(), client))
+	}
+	ids, err := store.ResourceClients(t.Context(), "https://api.example", 10)
+	must(t, err)
+	same(t, "clients of the resource", []string{"a", "b"}, ids)
+	ids, err = store.ResourceClients(t.Context(), "https://other.example", 2)
+	must(t, err)
+	same(t, "limited", []string{"a", "b"}, ids)
+}
+
+func applyAllOrNothing(t *testing.T, store Store) {
+	userID := withFamilies(t, store, "old", 0, 1)
+	must(t, store.InsertClient(t.Context(), SampleClient("existing")))
+	must(t, store.InsertResource(t.Context(), SampleResource("https://existing.example")))
+	version, err := store.Registrations(t.Context())
+	must(t, err)
+	existing := SampleClient("existing")
+	existing.Name = "renamed"
+	existingResource := SampleResource("https://existing.example")
+	existingResource.Name = "renamed"
+	changes := authz.ApplyChanges{
+		Registrations:   version,
+		InsertResources: []authz.Resource{SampleResource("https://new.example")}, UpdateResources: []authz.Resource{existingResource},
+		InsertClients: []authz.Client{SampleClient("new")}, UpdateClients: []authz.Client{existing},
+		InsertUsers: []authz.User{SampleUser("fresh")}, UserEvents: []authz.Event{sampleEvent("fresh", T0)},
+		Roles: []authz.RoleChange{{UserChange: change("usr_nobody", ""), Roles: []string{"chief"}}},
+	}
+	want(t, "Apply with an unknown user", store.Apply(t.Context(), changes), authz.ErrNotFound)
+	if _, err := store.Client(t.Context(), "new"); !errors.Is(err, authz.ErrNotFound) {
+		t.Errorf("a failed Apply left a client: %v", err)
+	}
+	changes.Roles[0].UserChange = change(userID, "")
+	must(t, store.Apply(t.Context(), changes))
+	for id, name := range map[string]string{"new": "Client new", "existing": "renamed"} {
+		client, err := store.Client(t.Context(), id)
+		must(t, err)
+		if client.Name != name {
+			t.Errorf("client %s has name %q, want %q", id, client.Name, name)
+		}
+	}
+	resources, err := store.Resources(t.Context())
+	must(t, err)
+	same(t, "resources", []authz.Resource{existingResource, SampleResource("https://new.example")}, resources)
+	if _, err := store.UserByName(t.Context(), "fresh"); err != nil {
+		t.Error(err)
+	}
+	same(t, "roles of the live family", []string{"chief"}, familyOf(t, store, 0).Roles)
+}
+
+func applyConflict(t *testing.T, store Store) {
+	version, err := store.Registrations(t.Context())
+	must(t, err)
+	must(t, store.InsertClient(t.Context(), SampleClient("meanwhile")))
+	changes := authz.ApplyChanges{Registrations: version, InsertClients: []authz.Client{SampleClient("late")}}
+	want(t, "Apply planned on an old version", store.Apply(t.Context(), changes), authz.ErrConflict)
+	_, err = store.Client(t.Context(), "late")
+	want(t, "Client of the refused Apply", err, authz.ErrNotFound)
+}

@@ -1,0 +1,184 @@
+package authztest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chancery/authz"
+)
+
+func userStoredWhole(t *testing.T, store Store) {
+	user := SampleUser("alice")
+	user.DisabledAt, user.BannedUntil, user.BanReason = T0.Add(time.Second), authz.Forever, "spam"
+	must(t, store.InsertUser(t.Context(), user, sampleEvent("e1", T0)))
+	got, err := store.UserByName(t.Context(), "alice")
+	must(t, err)
+	same(t, "user", user, got)
+	if n := countEvents(t, store, authz.EventFilter{}); n != 1 {
+		t.Errorf("%d events, want that of the creation", n)
+	}
+}
+
+func userNames(t *testing.T, store Store) {
+	withUser(t, store, "alice")
+	again := SampleUser("alice")
+	again.ID = "usr_other"
+	want(t, "InsertUser of a taken name", store.InsertUser(t.Context(), again, sampleEvent("e2", T0)), authz.ErrConflict)
+	if n := countEvents(t, store, authz.EventFilter{}); n != 1 {
+		t.Errorf("%d events, want none of the refused insert", n)
+	}
+	_, err := store.UserByName(t.Context(), "Alice")
+	want(t, "UserByName in another case", err, authz.ErrNotFound)
+}
+
+func userConcurrentInserts(t *testing.T, store Store) {
+	var stored atomic.Int32
+	var group sync.WaitGroup
+	for i := range 10 {
+		group.Go(func() {
+			user := SampleUser("alice")
+			user.ID = fmt.Sprintf("usr_%d", i)
+			switch err := store.InsertUser(t.Context(), user, sampleEvent(fmt.Sprint("e", i), T0)); {
+			case err == nil:
+				stored.Add(1)
+			case !errors.Is(err, authz.ErrConflict):
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if stored.Load() != 1 {
+		t.Errorf("%d users of one name were stored, want 1", stored.Load())
+	}
+}
+
+func userRoles(t *testing.T, store Store) {
+	userID := withFamilies(t, store, "alice", 0, 2)
+	withFamilies(t, store, "bob", 10, 1)
+	_, err := store.EndSessions(t.Context(), authz.Ending{SessionID: SampleFamily(userID, 1).SessionID, Cause: authz.CauseLogout, Now: T0})
+	must(t, err)
+	must(t, store.SetRoles(t.Context(), change(userID, ""), []string{"chief"}))
+	user, err := store.UserByName(t.Context(), "alice")
+	must(t, err)
+	same(t, "roles of the user", []string{"chief"}, user.Roles)
+	same(t, "roles of the live session", []string{"chief"}, familyOf(t, store, 0).Roles)
+	same(t, "roles of the ended session", []string{"editor", "reader"}, familyOf(t, store, 1).Roles)
+	same(t, "roles of another user's session", []string{"editor", "reader"}, familyOf(t, store, 10).Roles)
+	if !user.UpdatedAt.Equal(T0.Add(time.Minute)) || user.AuthEpoch != 1 {
+		t.Errorf("updated_at = %s, epoch = %d", user.UpdatedAt, user.AuthEpoch)
+	}
+}
+
+// expectEnded checks that the family was ended for the cause, with an event.
+func expectEnded(t *testing.T, store Store, n int, cause authz.Cause) {
+	t.Helper()
+	family := familyOf(t, store, n)
+	if family.RevokedAt.IsZero() || family.RevokedCause != cause {
+		t.Errorf("family %d: revoked_at = %s, cause = %q, want cause %q", n, family.RevokedAt, family.RevokedCause, cause)
+	}
+	found, err := store.ListEvents(t.Context(), authz.EventFilter{SessionID: family.SessionID, Page: authz.Page{Limit: 10}})
+	must(t, err)
+	if len(found) != 1 || found[0].Cause != cause || found[0].UserID != family.UserID || found[0].ClientID != family.ClientID {
+		t.Errorf("family %d: events = %+v, want one with cause %q", n, found, cause)
+	}
+}
+
+func userPassword(t *testing.T, store Store) {
+	userID := withFamilies(t, store, "alice", 0, 2)
+	must(t, store.SetPassword(t.Context(), authz.PasswordChange{UserChange: change(userID, authz.CausePasswordChanged), Hash: "new hash"}))
+	user, err := store.UserByName(t.Context(), "alice")
+	must(t, err)
+	if user.PasswordHash != "new hash" || user.MustChange || user.AuthEpoch != 2 {
+		t.Errorf("hash = %q, must change = %v, epoch = %d", user.PasswordHash, user.MustChange, user.AuthEpoch)
+	}
+	expectEnded(t, store, 0, authz.CausePasswordChanged)
+	expectEnded(t, store, 1, authz.CausePasswordChanged)
+	want(t, "InsertFamily with the old epoch", store.InsertFamily(t.Context(), SampleFamily(userID, 5), 1), authz.ErrNotFound)
+	must(t, store.InsertFamily(t.Context(), SampleFamily(userID, 6), 2))
+}
+
+func userBan(t *testing.T, store Store) {
+	userID := withFamilies(t, store, "alice", 0, 1)
+	ban := authz.Ban{UserChange: change(userID, authz.CauseBanned), Until: T0.Add(time.Hour), Reason: "spam"}
+	must(t, store.BanUser(t.Context(), ban))
+	user, err := store.UserByName(t.Context(), "alice")
+	must(t, err)
+	if !user.BannedUntil.Equal(ban.Until) || user.BanReason != "spam" || user.AuthEpoch != 2 {
+		t.Errorf("banned until %s for %q, epoch %d", user.BannedUntil, user.BanReason, user.AuthEpoch)
+	}
+	expectEnded(t, store, 0, authz.CauseBanned)
+	during, after := SampleFamily(userID, 1), SampleFamily(userID, 2)
+	after.CreatedAt = ban.Until
+	want(t, "InsertFamily during the ban", store.InsertFamily(t.Context(), during, 2), authz.ErrNotFound)
+	must(t, store.InsertFamily(t.Context(), after, 2))
+	ban.Event.ID = "banned again"
+	must(t, store.BanUser(t.Context(), ban))
+	unban := change(userID, "")
+	unban.Event.ID = "unbanned"
+	must(t, store.UnbanUser(t.Context(), unban))
+	during.SessionID, during.HandleHash, during.Status.Index = "sid-9", SampleHash(9), 9
+	must(t, store.InsertFamily(t.Context(), during, 3))
+}
+
+func userDelete(t *testing.T, store Store) {
+	userID := withFamilies(t, store, "alice", 0, 1)
+	must(t, store.DeleteUser(t.Context(), change(userID, authz.CauseUserDeleted)))
+	_, err := store.UserByName(t.Context(), "alice")
+	want(t, "UserByName after deletion", err, authz.ErrNotFound)
+	expectEnded(t, store, 0, authz.CauseUserDeleted)
+	if device := familyOf(t, store, 0).Device; device != (authz.Device{}) {
+		t.Errorf("device of a deleted user's session = %+v, want it blank", device)
+	}
+	want(t, "InsertFamily of a deleted user", store.InsertFamily(t.Context(), SampleFamily(userID, 3), 1), authz.ErrNotFound)
+}
+
+func userRehash(t *testing.T, store Store) {
+	userID := withUser(t, store, "alice")
+	must(t, store.Rehash(t.Context(), userID, "not the stored one", "x"))
+	user, err := store.UserByName(t.Context(), "alice")
+	must(t, err)
+	if user.PasswordHash != "hash-of-alice" {
+		t.Errorf("hash = %q, want it unchanged", user.PasswordHash)
+	}
+	must(t, store.Rehash(t.Context(), userID, "hash-of-alice", "dearer"))
+	if user, err = store.UserByName(t.Context(), "alice"); err != nil || user.PasswordHash != "dearer" || user.AuthEpoch != 1 {
+		t.Errorf("hash = %q, epoch = %d, %v", user.PasswordHash, user.AuthEpoch, err)
+	}
+}
+
+func userUnknown(t *testing.T, store Store) {
+	c := change("usr_none", authz.CauseBanned)
+	for name, err := range map[string]error{
+		"SetRoles":    store.SetRoles(t.Context(), c, nil),
+		"SetPassword": store.SetPassword(t.Context(), authz.PasswordChange{UserChange: c}),
+		"DeleteUser":  store.DeleteUser(t.Context(), c),
+		"BanUser":     store.BanUser(t.Context(), authz.Ban{UserChange: c}),
+		"UnbanUser":   store.UnbanUser(t.Context(), c),
+	} {
+		want(t, name+" of an unknown user", err, authz.ErrNotFound)
+	}
+	if n := countEvents(t, store, authz.EventFilter{}); n != 0 {
+		t.Errorf("%d events of refused changes, want none", n)
+	}
+}
+
+func userPages(t *testing.T, store Store) {
+	for i := range 5 {
+		user := SampleUser(fmt.Sprintf("u%d", i))
+		user.CreatedAt = T0.Add(time.Duration(i) * time.Second)
+		must(t, store.InsertUser(t.Context(), user, sampleEvent(user.ID, T0)))
+	}
+	first, err := store.ListUsers(t.Context(), authz.Page{Limit: 2})
+	must(t, err)
+	rest, err := store.ListUsers(t.Context(), authz.Page{After: first[1].CreatedAt, AfterID: first[1].ID, Limit: 10})
+	must(t, err)
+	var names []string
+	for _, user := range append(first, rest...) {
+		names = append(names, user.Name)
+	}
+	same(t, "pages", []string{"u4", "u3", "u2", "u1", "u0"}, names)
+}

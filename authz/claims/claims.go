@@ -1,0 +1,25 @@
+// Package claims owns the shape of the tokens that Chancery signs: the header
+// types and the claim names that an issuer writes and a verifier reads. It
+// knows nothing of signatures, keys or transport.
+package claims
+
+// TypeAccessToken is the "typ" header of an access token (RFC 9068 section 2.1).
+const TypeAccessToken = "at+jwt"
+
+// AccessToken holds the claims of an RFC 9068 access token. Times are seconds
+// since the Unix epoch. The user claims (SessionID, AuthTime, AMR, Roles) are
+// empty in a token that a client got for itself.
+type AccessToken struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  string   `json:"aud"`
+	ClientID  string   `json:"client_id"`
+	IssuedAt  int64    `json:"iat"`
+	ExpiresAt int64    `json:"exp"`
+	ID        string   `json:"jti"`
+	Scope     string   `json:"scope,omitempty"`
+	SessionID string   `json:"sid,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	Roles     []string `json:"roles,omitempty"`
+}

@@ -1,0 +1,230 @@
+package authz
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Grant types of the token endpoint.
+const (
+	GrantPassword          = "password"
+	GrantRefreshToken      = "refresh_token"
+	GrantClientCredentials = "client_credentials"
+)
+
+// GrantTypes returns the grant types that a client may be registered for.
+func GrantTypes() []string {
+	return []string{GrantPassword, GrantRefreshToken, GrantClientCredentials}
+}
+
+// AuthMethod is a token endpoint authentication method (RFC 7591 section 2).
+type AuthMethod string
+
+// The authentication methods. AuthAnySecret is what a confidential client is
+// registered with when it may send its secret either way.
+const (
+	AuthNone        AuthMethod = "none"
+	AuthBasic       AuthMethod = "client_secret_basic"
+	AuthPost        AuthMethod = "client_secret_post"
+	AuthAnySecret   AuthMethod = "client_secret"
+	userIDPrefix               = "usr_"
+	clientSecretTag            = "chcs_"
+)
+
+// Client is a registered client. Times are UTC; zero means never.
+type Client struct {
+	ID         string
+	Name       string
+	AuthMethod AuthMethod
+	// Secrets are those alive; two while one replaces the other.
+	Secrets []ClientSecret
+	// FirstParty is set by admins alone: it opens the password grant and the
+	// account API.
+	FirstParty bool
+	// Introspect lets the client introspect access tokens for its Resources.
+	Introspect bool
+	GrantTypes []string
+	Scope      Scope
+	// Resources are the URIs it may ask for, the default one first.
+	Resources []string
+	// AllowedOrigins are the web origins whose scripts may read its answers.
+	AllowedOrigins []string
+	Refresh        RefreshOverrides
+	// Status is its entry in a status list, for the tokens it gets for itself.
+	Status     StatusRef
+	DisabledAt time.Time
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+	// Version rises with every change and guards against lost updates.
+	Version int64
+}
+
+// ClientSecret is one stored secret of a client.
+type ClientSecret struct {
+	Hash      Hash
+	CreatedAt time.Time
+	// ExpiresAt is zero for a secret that does not expire.
+	ExpiresAt time.Time
+}
+
+// Public reports whether the client has no secret.
+func (c Client) Public() bool { return c.AuthMethod == AuthNone }
+
+// allows reports whether the client may use the grant type.
+func (c Client) allows(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
+
+// scope returns what the client may ask for: the registered scopes, and the
+// account scope for a first-party client.
+func (c Client) scope() Scope {
+	if !c.FirstParty || c.Scope.Has(ScopeAccount) {
+		return c.Scope
+	}
+	return append(slices.Clone(c.Scope), ScopeAccount)
+}
+
+// resources returns the resource URIs that the client may ask for.
+func (c Client) resources(issuer string) []string {
+	account := AccountResource(issuer)
+	if !c.FirstParty || slices.Contains(c.Resources, account) {
+		return c.Resources
+	}
+	return append(slices.Clone(c.Resources), account)
+}
+
+var (
+	clientIDForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$`)
+	// hostForm keeps wildcards and user information out of web origins.
+	hostForm = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]{1,5})?$|^\[[0-9a-f:]+\](:[0-9]{1,5})?$`)
+)
+
+// Validate reports what is wrong with c by itself, as an *Error of code
+// InvalidInput. Whether its resources exist is the registry's to say.
+func (c Client) Validate() error {
+	if !clientIDForm.MatchString(c.ID) || strings.HasPrefix(c.ID, userIDPrefix) {
+		return invalidInput("client id %q: want 1 to 128 letters, digits, '.', '_', '~', '-', not beginning with %s", c.ID, userIDPrefix)
+	}
+	if len(c.Name) > 200 {
+		return invalidInput("client name: want at most 200 bytes")
+	}
+	switch c.AuthMethod {
+	case AuthNone, AuthBasic, AuthPost, AuthAnySecret:
+	default:
+		return invalidInput("authentication method %q: want none, client_secret, client_secret_basic or client_secret_post", c.AuthMethod)
+	}
+	if err := c.validateGrants(); err != nil {
+		return err
+	}
+	for _, token := range c.Scope {
+		if !validScopeToken(token) {
+			return invalidInput("scope %q: want visible ASCII without space, quotation mark and backslash", token)
+		}
+	}
+	for _, origin := range c.AllowedOrigins {
+		if err := validOrigin(origin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c Client) validateGrants() error {
+	for _, grant := range c.GrantTypes {
+		if !slices.Contains(GrantTypes(), grant) {
+			return invalidInput("grant %q: want one of %s", grant, strings.Join(GrantTypes(), ", "))
+		}
+	}
+	if c.allows(GrantPassword) && !c.FirstParty {
+		return invalidInput("grant password: only for a first-party client (--first-party)")
+	}
+	if c.allows(GrantClientCredentials) && c.Public() {
+		return invalidInput("grant client_credentials: only for a confidential client (--type confidential)")
+	}
+	if c.allows(GrantClientCredentials) && len(c.Resources) == 0 {
+		return invalidInput("grant client_credentials: needs a resource (--resource)")
+	}
+	if c.Introspect && c.Public() {
+		return invalidInput("introspect: only for a confidential client (--type confidential)")
+	}
+	return nil
+}
+
+func validOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || origin != u.Scheme+"://"+u.Host || !hostForm.MatchString(u.Host) {
+		return invalidInput("allowed origin %q: want scheme://host[:port] in lower case, without a path or wildcard", origin)
+	}
+	return nil
+}
+
+// RefreshPolicy holds the durations of refresh-token families.
+type RefreshPolicy struct {
+	// IdleTTL ends a session that is not refreshed for so long.
+	IdleTTL time.Duration
+	// AbsoluteTTL ends a session so long after its login.
+	AbsoluteTTL time.Duration
+	// Leeway is how long after a rotation the same token may come again, as
+	// often as it likes.
+	Leeway time.Duration
+	// LostResponseWindow is how long after a rotation an answer that got lost
+	// is repeated, for at most LostResponseBudget generations a day.
+	LostResponseWindow time.Duration
+	LostResponseBudget int
+}
+
+// RefreshOverrides are a client's own values; nil stands for the server's.
+type RefreshOverrides struct {
+	IdleTTL            *time.Duration
+	AbsoluteTTL        *time.Duration
+	Leeway             *time.Duration
+	LostResponseWindow *time.Duration
+	LostResponseBudget *int
+}
+
+// Over returns p with the overrides of o.
+func (o RefreshOverrides) Over(p RefreshPolicy) RefreshPolicy {
+	override(&p.IdleTTL, o.IdleTTL)
+	override(&p.AbsoluteTTL, o.AbsoluteTTL)
+	override(&p.Leeway, o.Leeway)
+	override(&p.LostResponseWindow, o.LostResponseWindow)
+	override(&p.LostResponseBudget, o.LostResponseBudget)
+	return p
+}
+
+func override[T any](value, with *T) {
+	if with != nil {
+		*value = *with
+	}
+}
+
+// Bounds of a refresh policy.
+const (
+	MaxLeeway             = 5 * time.Minute
+	MaxLostResponseWindow = 24 * time.Hour
+	MaxLostResponseBudget = 100
+	MaxAbsoluteTTL        = 10 * 365 * 24 * time.Hour
+)
+
+// Problems lists what is wrong with p, each by the name of its setting.
+func (p RefreshPolicy) Problems() map[string]string {
+	problems := map[string]string{}
+	if p.AbsoluteTTL < time.Minute || p.AbsoluteTTL > MaxAbsoluteTTL {
+		problems["absolute_ttl"] = fmt.Sprintf("%s: want 1m to %s", p.AbsoluteTTL, MaxAbsoluteTTL)
+	}
+	if p.IdleTTL < time.Minute || p.IdleTTL > p.AbsoluteTTL {
+		problems["idle_ttl"] = fmt.Sprintf("%s: want 1m to absolute_ttl (%s)", p.IdleTTL, p.AbsoluteTTL)
+	}
+	if p.Leeway < 0 || p.Leeway > MaxLeeway || p.Leeway > p.IdleTTL {
+		problems["leeway"] = fmt.Sprintf("%s: want 0 to %s and at most idle_ttl (%s)", p.Leeway, MaxLeeway, p.IdleTTL)
+	}
+	if p.LostResponseWindow < p.Leeway || p.LostResponseWindow > MaxLostResponseWindow || p.LostResponseWindow > p.IdleTTL {
+		problems["lost_response_window"] = fmt.Sprintf("%s: want leeway (%s) to %s and at most idle_ttl (%s)", p.LostResponseWindow, p.Leeway, MaxLostResponseWindow, p.IdleTTL)
+	}
+	if p.LostResponseBudget < 0 || p.LostResponseBudget > MaxLostResponseBudget {
+		problems["lost_response_budget"] = fmt.Sprintf("%d: want 0 to %d", p.LostResponseBudget, MaxLostResponseBudget)
+	}
+	return problems
+}

@@ -1,0 +1,212 @@
+package authz
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ClientStore keeps the registered clients. Each change tells the other nodes.
+type ClientStore interface {
+	// Client returns the client with the id, or ErrNotFound.
+	Client(ctx context.Context, id string) (Client, error)
+	// InsertClient stores a new client; ErrConflict means that the id is taken.
+	InsertClient(ctx context.Context, client Client) error
+	// UpdateClient stores the client if its version is still client.Version,
+	// and raises it; ErrConflict means that it is not.
+	UpdateClient(ctx context.Context, client Client) error
+	// DeleteClient deletes the client, or returns ErrNotFound.
+	DeleteClient(ctx context.Context, id string) error
+	// ListClients returns clients from the newest to the oldest.
+	ListClients(ctx context.Context, page Page) ([]Client, error)
+}
+
+// Clients administers the registered clients. Expected failures are *Error.
+type Clients struct {
+	Settings
+	Store ClientStore
+	// Lookup says which resources exist.
+	Lookup   *Registry
+	Indexes  *Indexes
+	Sessions *Sessions
+	Now      func() time.Time
+	Actor    string
+}
+
+// Create registers client and, unless it is public, returns its secret, which
+// is stored as a hash alone and never shown again. An empty ID gets a random
+// one. The error has code InvalidInput or Conflict.
+func (c *Clients) Create(ctx context.Context, client Client) (Client, Secret, error) {
+	client, secret, err := c.prepare(ctx, client)
+	if err != nil {
+		return Client{}, "", err
+	}
+	if client.Status, err = c.status(ctx, client); err != nil {
+		return Client{}, "", err
+	}
+	if err := c.Store.InsertClient(ctx, client); err != nil {
+		return Client{}, "", fmt.Errorf("create client: %w", named(err, "client", client.ID))
+	}
+	return client, secret, nil
+}
+
+// prepare completes and validates a new client. A client that brings the hash
+// of a secret keeps it and gets no other.
+func (c *Clients) prepare(ctx context.Context, client Client) (Client, Secret, error) {
+	if client.ID == "" {
+		client.ID = "cl_" + strings.ToLower(rand.Text())
+	}
+	if err := c.validate(ctx, client); err != nil {
+		return Client{}, "", err
+	}
+	client.CreatedAt = c.now()
+	client.UpdatedAt, client.Version = client.CreatedAt, 1
+	var secret Secret
+	if !client.Public() && len(client.Secrets) == 0 {
+		secret = newSecret(clientSecretTag)
+		client.Secrets = []ClientSecret{{Hash: HashSecret(secret), CreatedAt: client.CreatedAt}}
+	}
+	return client, secret, nil
+}
+
+// status returns a fresh status-list entry for the tokens that the client gets
+// for itself; a public client gets none.
+func (c *Clients) status(ctx context.Context, client Client) (StatusRef, error) {
+	if client.Public() {
+		return StatusRef{}, nil
+	}
+	return c.Indexes.Client(ctx)
+}
+
+// validate checks the client by itself and against the resources there are.
+func (c *Clients) validate(ctx context.Context, client Client) error {
+	if err := client.Validate(); err != nil {
+		return err
+	}
+	for name, problem := range client.Refresh.Over(c.Refresh).Problems() {
+		return invalidInput("%s %s", name, problem)
+	}
+	var defined Scope
+	for _, uri := range client.resources(c.Issuer) {
+		resource, err := c.Lookup.Resource(ctx, uri)
+		if errors.Is(err, ErrNotFound) {
+			return invalidInput("resource %q is not registered", uri)
+		}
+		if err != nil {
+			return err
+		}
+		defined = append(defined, resource.scope()...)
+	}
+	for _, token := range client.Scope {
+		if !defined.Has(token) {
+			return invalidInput("scope %q is defined by none of the client's resources", token)
+		}
+	}
+	return nil
+}
+
+// Find returns the client with the id. The error has code NotFound.
+func (c *Clients) Find(ctx context.Context, id string) (Client, error) {
+	client, err := c.Store.Client(ctx, id)
+	if err != nil {
+		return Client{}, fmt.Errorf("find client: %w", named(err, "client", id))
+	}
+	return client, nil
+}
+
+// List returns clients from the newest to the oldest.
+func (c *Clients) List(ctx context.Context, page Page) ([]Client, error) {
+	clients, err := c.Store.ListClients(ctx, page)
+	if err != nil {
+		return nil, fmt.Errorf("list clients: %w", err)
+	}
+	return clients, nil
+}
+
+// Update lets edit change the client and stores the result. A client that
+// becomes disabled loses its sessions, in batches, after the flag is stored; one
+// that is enabled again gets a new status-list entry.
+func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Client, error) {
+	before, err := c.Find(ctx, id)
+	if err != nil {
+		return Client{}, err
+	}
+	after := before.clone()
+	edit(&after)
+	after.ID, after.Version, after.UpdatedAt = before.ID, before.Version, c.now()
+	if err := c.validate(ctx, after); err != nil {
+		return Client{}, err
+	}
+	if after.Public() != before.Public() {
+		return Client{}, invalidInput("a client cannot change between public and confidential")
+	}
+	if !before.DisabledAt.IsZero() && after.DisabledAt.IsZero() {
+		if after.Status, err = c.status(ctx, after); err != nil {
+			return Client{}, err
+		}
+	}
+	if err := c.Store.UpdateClient(ctx, after); err != nil {
+		return Client{}, fmt.Errorf("update client: %w", named(err, "client", id))
+	}
+	after.Version++
+	if before.DisabledAt.IsZero() && !after.DisabledAt.IsZero() {
+		_, err = c.Sessions.End(ctx, Ending{ClientID: id, Cause: CauseClientDisabled, Actor: c.Actor})
+	}
+	return after, err
+}
+
+// clone returns a copy that shares no slice with c.
+func (c Client) clone() Client {
+	c.Secrets, c.GrantTypes, c.Scope = slices.Clone(c.Secrets), slices.Clone(c.GrantTypes), slices.Clone(c.Scope)
+	c.Resources, c.AllowedOrigins = slices.Clone(c.Resources), slices.Clone(c.AllowedOrigins)
+	return c
+}
+
+// RotateSecret gives the client a new secret, which it returns. The newest of
+// the old ones stays good for overlap.
+func (c *Clients) RotateSecret(ctx context.Context, id string, overlap time.Duration) (Client, Secret, error) {
+	secret := newSecret(clientSecretTag)
+	client, err := c.Find(ctx, id)
+	if err != nil {
+		return Client{}, "", err
+	}
+	if client.Public() {
+		return Client{}, "", invalidInput("client %q is public and has no secret", id)
+	}
+	client, err = c.Update(ctx, id, func(client *Client) { client.replaceSecret(secret, overlap, c.now()) })
+	return client, secret, err
+}
+
+func (c *Client) replaceSecret(secret Secret, overlap time.Duration, now time.Time) {
+	secrets := []ClientSecret{{Hash: HashSecret(secret), CreatedAt: now}}
+	if len(c.Secrets) > 0 && overlap > 0 {
+		old := c.Secrets[0]
+		if end := now.Add(overlap); old.ExpiresAt.IsZero() || end.Before(old.ExpiresAt) {
+			old.ExpiresAt = end
+		}
+		secrets = append(secrets, old)
+	}
+	c.Secrets = secrets
+}
+
+// Delete ends the client's sessions and deletes it. Sessions end first, so
+// that a failure in between leaves nothing alive without its client.
+func (c *Clients) Delete(ctx context.Context, id string) error {
+	disable := func(client *Client) { client.DisabledAt = c.now() }
+	if _, err := c.Update(ctx, id, disable); err != nil {
+		return err
+	}
+	if _, err := c.Sessions.End(ctx, Ending{ClientID: id, Cause: CauseClientDeleted, Actor: c.Actor}); err != nil {
+		return err
+	}
+	if err := c.Store.DeleteClient(ctx, id); err != nil {
+		return fmt.Errorf("delete client: %w", named(err, "client", id))
+	}
+	return nil
+}
+
+func (c *Clients) now() time.Time { return c.Now().UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,99 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code is the machine-readable kind of an expected failure. The first group
+// are the error codes of RFC 6749 section 5.2, RFC 8707 section 2 and RFC 7009
+// section 2.2.1; the second group belongs to administration.
+type Code string
+
+// The codes of expected failures.
+const (
+	InvalidRequest         Code = "invalid_request"
+	InvalidClient          Code = "invalid_client"
+	InvalidGrant           Code = "invalid_grant"
+	UnauthorizedClient     Code = "unauthorized_client"
+	UnsupportedGrantType   Code = "unsupported_grant_type"
+	InvalidScope           Code = "invalid_scope"
+	InvalidTarget          Code = "invalid_target"
+	TemporarilyUnavailable Code = "temporarily_unavailable"
+
+	InvalidInput Code = "invalid_input"
+	NotFound     Code = "not_found"
+	Conflict     Code = "conflict"
+)
+
+// Error is an expected failure: its code and description are meant for the
+// caller. Anything that is not an *Error is a fault of the server.
+type Error struct {
+	Code Code
+	// Description is a fixed sentence for OAuth errors; it never quotes input.
+	Description string
+	// Cause tells a client why its session was refused; see Cause.
+	Cause Cause
+	// Err is what happened underneath, for logs alone. It may be nil.
+	Err error
+}
+
+// Error returns code and description, with the underlying error for logs.
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Description, e.Err)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Description)
+}
+
+// Unwrap returns the underlying error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errors that stores return, wrapped or bare.
+var (
+	// ErrNotFound: no row fits.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: the row exists already, or has changed since it was read.
+	ErrConflict = errors.New("conflict")
+	// ErrUnavailable: the database cannot answer now; the same call may
+	// succeed later.
+	ErrUnavailable = errors.New("database unavailable")
+)
+
+// CodeOf returns the code of the *Error that err wraps, or "".
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// CauseOf returns the cause of the *Error that err wraps, or "".
+func CauseOf(err error) Cause {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Cause
+	}
+	return ""
+}
+
+func fail(code Code, description string) *Error {
+	return &Error{Code: code, Description: description}
+}
+
+func invalidInput(format string, args ...any) *Error {
+	return fail(InvalidInput, fmt.Sprintf(format, args...))
+}
+
+// named translates a store's answer about one named thing into an expected
+// failure; other errors pass through.
+func named(err error, kind, name string) error {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return &Error{Code: NotFound, Description: fmt.Sprintf("there is no %s %q", kind, name), Err: err}
+	case errors.Is(err, ErrConflict):
+		return &Error{Code: Conflict, Description: fmt.Sprintf("%s %q exists already or was changed meanwhile", kind, name), Err: err}
+	}
+	return err
+}

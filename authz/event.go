@@ -1,0 +1,103 @@
+package authz
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// EventKind names what a security event tells of.
+type EventKind string
+
+// The kinds of security event.
+const (
+	EventLoginSucceeded  EventKind = "login_succeeded"
+	EventLoginFailed     EventKind = "login_failed"
+	EventSessionEnded    EventKind = "session_ended"
+	EventReuseDetected   EventKind = "reuse_detected"
+	EventLostResponse    EventKind = "lost_response"
+	EventSessionRestored EventKind = "session_restored"
+	EventRefreshRefused  EventKind = "refresh_refused"
+	EventWrongClient     EventKind = "wrong_client"
+	EventTokenRevoked    EventKind = "token_revoked"
+	EventUserCreated     EventKind = "user_created"
+	EventUserBanned      EventKind = "user_banned"
+	EventUserUnbanned    EventKind = "user_unbanned"
+	EventUserDeleted     EventKind = "user_deleted"
+	EventRolesChanged    EventKind = "roles_changed"
+	EventPasswordChanged EventKind = "password_changed"
+)
+
+// Event is one line of the security log. Every field but Kind and Time may be
+// empty.
+type Event struct {
+	ID        string
+	Time      time.Time
+	Kind      EventKind
+	UserID    string
+	ClientID  string
+	SessionID string
+	// Actor is who did it, when it was not the session's own user or client.
+	Actor  string
+	Cause  Cause
+	Device Device
+	// Detail is a short text for people, without secrets.
+	Detail string
+	// Once, when set, lets the event be stored only if none with the same
+	// value is: a stranger cannot fill the log by repeating himself.
+	Once string
+}
+
+// EventSink takes events that need not stand in the transaction of what they
+// tell of.
+type EventSink interface {
+	// Record keeps the event for a later write and does not block. When too
+	// many wait it drops the event and counts that.
+	Record(event Event)
+}
+
+// EventFilter selects events for a list; empty fields select all.
+type EventFilter struct {
+	Kind      EventKind
+	UserID    string
+	ClientID  string
+	SessionID string
+	Page      Page
+}
+
+// EventStore writes and lists events.
+type EventStore interface {
+	// ListEvents returns events from the newest to the oldest.
+	ListEvents(ctx context.Context, filter EventFilter) ([]Event, error)
+	// AppendEvents stores events in one transaction; those whose Once is
+	// stored already are left out.
+	AppendEvents(ctx context.Context, events []Event) error
+}
+
+// newEvent fills in what every event has. IDs sort by time.
+func newEvent(kind EventKind, now time.Time) Event {
+	id, err := uuid.NewV7()
+	if err != nil {
+		id = uuid.New() // the clock-less kind; it cannot fail
+	}
+	return Event{ID: id.String(), Time: now, Kind: kind}
+}
+
+// oncePerHour limits an event to one per session, kind and hour.
+func (e Event) oncePerHour() Event {
+	e.Once = e.SessionID + "|" + string(e.Kind) + "|" + e.Time.UTC().Format("2006010215")
+	return e
+}
+
+// oncePerSession limits an event to one per session and kind.
+func (e Event) oncePerSession() Event {
+	e.Once = e.SessionID + "|" + string(e.Kind)
+	return e
+}
+
+// forFamily says which session the event belongs to.
+func (e Event) forFamily(f Family, device Device) Event {
+	e.UserID, e.ClientID, e.SessionID, e.Device = f.UserID, f.ClientID, f.SessionID, device
+	return e
+}

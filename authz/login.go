@@ -1,0 +1,105 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// LoginStore is what a login reads and writes.
+type LoginStore interface {
+	// UserByName returns the user with the normalised name, or ErrNotFound.
+	UserByName(ctx context.Context, name string) (User, error)
+	// InsertFamily stores a new session in one statement that checks the user
+	// again: it must exist with the epoch and be active at the family's
+	// creation. ErrNotFound means that it is not, and nothing was stored.
+	InsertFamily(ctx context.Context, family Family, epoch int64) error
+	// Rehash replaces the user's password hash if it is still before.
+	Rehash(ctx context.Context, userID, before, after string) error
+}
+
+// Login is a proven identity: the user, as read before the password was
+// checked, and how it was proven.
+type Login struct {
+	User     User
+	AMR      []string
+	AuthTime time.Time
+}
+
+// errLogin is one answer for an unknown user, a wrong password and an account
+// that may not log in.
+var errLogin = fail(InvalidGrant, "The username or password is wrong.")
+
+// Login checks a user's password. It is the only way in: every grant and page
+// that takes a password calls it. Unknown users cost the same work. The error
+// has code InvalidGrant, the same for every reason.
+func (s *Service) Login(ctx context.Context, clientID, username string, password Secret, device Device) (Login, error) {
+	user, err := s.userForLogin(ctx, username)
+	if err != nil {
+		return Login{}, err
+	}
+	ok, rehash, err := s.Passwords.Verify(user.PasswordHash, password.Reveal())
+	if err != nil {
+		return Login{}, fmt.Errorf("user %s: %w", user.ID, err)
+	}
+	now := s.now()
+	if !ok || !user.Active(now) || user.MustChange {
+		s.recordLogin(EventLoginFailed, user.ID, clientID, device, loginFailure(user, ok, now))
+		return Login{}, errLogin
+	}
+	if rehash {
+		if err := s.rehash(ctx, user, password); err != nil {
+			return Login{}, err
+		}
+	}
+	return Login{User: user, AMR: []string{"pwd"}, AuthTime: now}, nil
+}
+
+// userForLogin returns the user of that name, or one without a password hash,
+// so that the work that follows is the same.
+func (s *Service) userForLogin(ctx context.Context, username string) (User, error) {
+	name, err := NormalizeName(username)
+	if err != nil {
+		// No account can have the name. It is looked up all the same, under
+		// one that cannot exist either, to take as long.
+		name = " "
+	}
+	user, err := s.Logins.UserByName(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return User{}, nil
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("user: %w", err)
+	}
+	return user, nil
+}
+
+func loginFailure(user User, ok bool, now time.Time) string {
+	switch {
+	case user.ID == "":
+		return "unknown user"
+	case !ok:
+		return "wrong password"
+	case !user.Active(now):
+		return "account not active"
+	}
+	return "password must be changed"
+}
+
+func (s *Service) recordLogin(kind EventKind, userID, clientID string, device Device, detail string) {
+	event := newEvent(kind, s.now())
+	event.UserID, event.ClientID, event.Device, event.Detail = userID, clientID, device, detail
+	s.Events.Record(event)
+}
+
+func (s *Service) rehash(ctx context.Context, user User, password Secret) error {
+	hash, err := s.Passwords.Hash(password.Reveal())
+	if err != nil {
+		return nil // a password from before today's limits keeps its old hash
+	}
+	if err := s.Logins.Rehash(ctx, user.ID, user.PasswordHash, hash); err != nil {
+		return fmt.Errorf("rehash password of user %s: %w", user.ID, err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package password_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"chancery/authz/password"
+)
+
+var cheap = password.Params{MemoryKiB: 64, Iterations: 1, Parallelism: 1}
+
+func newHasher(t *testing.T, params password.Params) *password.Hasher {
+	t.Helper()
+	h, err := password.New(params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestHashAndVerify(t *testing.T) {
+	h := newHasher(t, cheap)
+	encoded, err := h.Hash("correct horse battery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(encoded, "$argon2id$v=19$m=64,t=1,p=1$") {
+		t.Errorf("hash = %q, want an argon2id PHC string", encoded)
+	}
+	for _, test := range []struct {
+		name, encoded, password string
+		want                    bool
+	}{
+		{"right", encoded, "correct horse battery", true},
+		{"wrong", encoded, "correct horse batterx", false},
+		{"empty", encoded, "", false},
+		{"prefix", encoded, "correct horse", false},
+		{"unknown user", "", "correct horse battery", false},
+		{"over long", encoded, strings.Repeat("a", 5000), false},
+	} {
+		ok, rehash, err := h.Verify(test.encoded, test.password)
+		if err != nil || ok != test.want || rehash {
+			t.Errorf("%s: Verify = %v, %v, %v, want %v, false, nil", test.name, ok, rehash, err, test.want)
+		}
+	}
+}
+
+func TestVerifyNormalises(t *testing.T) {
+	h := newHasher(t, cheap)
+	encoded, err := h.Hash("pa\u0308sswort lang") // a + combining diaeresis
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, _, err := h.Verify(encoded, "p\u00e4sswort lang"); err != nil || !ok {
+		t.Errorf("Verify with the composed form = %v, %v, want true", ok, err)
+	}
+}
+
+func TestVerifyAsksForRehash(t *testing.T) {
+	encoded, err := newHasher(t, cheap).Hash("correct horse battery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dearer := newHasher(t, password.Params{MemoryKiB: 128, Iterations: 1, Parallelism: 1})
+	ok, rehash, err := dearer.Verify(encoded, "correct horse battery")
+	if err != nil || !ok || !rehash {
+		t.Errorf("Verify = %v, %v, %v, want true, true, nil", ok, rehash, err)
+	}
+	if _, rehash, _ := dearer.Verify(encoded, "wrong password"); rehash {
+		t.Error("a wrong password asks for a rehash")
+	}
+}
+
+func TestHashRefuses(t *testing.T) {
+	h := newHasher(t, cheap)
+	for name, bad := range map[string]string{
+		"empty":      "",
+		"short":      "seven77",
+		"over long":  strings.Repeat("x", 257),
+		"many bytes": strings.Repeat("x", 5000),
+		"control":    "with a \x00 zero",
+		"not UTF-8":  "\xff\xfe bytes here",
+	} {
+		if _, err := h.Hash(bad); !errors.Is(err, password.ErrUnacceptable) {
+			t.Errorf("%s: Hash error = %v, want ErrUnacceptable", name, err)
+		}
+	}
+	for name, good := range map[string]string{
+		"eight":        "eight888",
+		"64 code pts":  strings.Repeat("é", 64),
+		"256 code pts": strings.Repeat("é", 256),
+		"spaces":       "a b c d e f",
+	} {
+		if _, err := h.Hash(good); err != nil {
+			t.Errorf("%s: Hash error = %v", name, err)
+		}
+	}
+}
+
+func TestDamagedHashIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
+	h := newHasher(t, cheap)
+	_, _, err := h.Verify("$plaintext$secret-thing", "secret-thing")
+	if err == nil || strings.Contains(err.Error(), "secret-thing") {
+		t.Errorf("Verify error = %v, want one that hides the hash", err)
+	}
+}

@@ -1,0 +1,71 @@
+package authz
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// PurgeLimits says what is old enough to be deleted, and how many rows of each
+// kind one call may delete.
+type PurgeLimits struct {
+	// FamiliesBefore compares with the absolute expiry, EventsBefore with the
+	// time of the event, DeniedBefore with the token's expiry.
+	FamiliesBefore time.Time
+	EventsBefore   time.Time
+	DeniedBefore   time.Time
+	Limit          int
+}
+
+// PurgeStore deletes what is over.
+type PurgeStore interface {
+	// AcquireLease makes holder the one who does the named work until the
+	// given time, unless another holds it at now.
+	AcquireLease(ctx context.Context, name, holder string, now, until time.Time) (bool, error)
+	// Purge deletes at most Limit rows of each kind, each kind in a
+	// transaction of its own, and returns how many it deleted in all.
+	Purge(ctx context.Context, limits PurgeLimits) (int, error)
+}
+
+// Purger deletes expired families, denied tokens and old events in small
+// batches. Many nodes may run one: a lease lets one of them work.
+type Purger struct {
+	Store PurgeStore
+	Now   func() time.Time
+	// Holder is the node's random name.
+	Holder string
+	// EventRetention is how long events are kept.
+	EventRetention time.Duration
+}
+
+const (
+	purgeLease = 10 * time.Minute
+	purgeBatch = 500
+	// familyGrace keeps a family until the last access token that could ever
+	// have been issued for it is dead, with a minute of leeway.
+	familyGrace = MaxAccessTokenTTL + time.Minute
+)
+
+// Tick deletes what is over and returns how many rows that were. It does
+// nothing while another node holds the lease.
+func (p *Purger) Tick(ctx context.Context) (int, error) {
+	now := p.Now().UTC()
+	mine, err := p.Store.AcquireLease(ctx, "purge", p.Holder, now, now.Add(purgeLease))
+	if err != nil || !mine {
+		return 0, err
+	}
+	limits := PurgeLimits{
+		FamiliesBefore: now.Add(-familyGrace), EventsBefore: now.Add(-p.EventRetention), DeniedBefore: now, Limit: purgeBatch,
+	}
+	total := 0
+	for {
+		n, err := p.Store.Purge(ctx, limits)
+		total += n
+		if err != nil {
+			return total, fmt.Errorf("purge after %d rows: %w", total, err)
+		}
+		if n < purgeBatch {
+			return total, nil
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package authz
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Ending says which live sessions end, and why. Exactly one of SessionID,
+// UserID, ClientID and All selects them.
+type Ending struct {
+	SessionID string
+	UserID    string
+	ClientID  string
+	All       bool
+	// Except is a session id that stays.
+	Except string
+	Cause  Cause
+	// Kind is the event that is stored for each, EventSessionEnded if empty.
+	Kind   EventKind
+	Actor  string
+	Device Device
+	Now    time.Time
+	// Limit bounds how many end in one transaction; zero stands for all.
+	Limit int
+}
+
+// Event returns what is stored beside the end of one session.
+func (e Ending) Event(sessionID, userID, clientID string) Event {
+	kind := e.Kind
+	if kind == "" {
+		kind = EventSessionEnded
+	}
+	event := newEvent(kind, e.Now)
+	event.SessionID, event.UserID, event.ClientID = sessionID, userID, clientID
+	event.Cause, event.Actor, event.Device = e.Cause, e.Actor, e.Device
+	return event
+}
+
+// SessionFilter selects sessions for a list.
+type SessionFilter struct {
+	UserID   string
+	ClientID string
+	// Live leaves out sessions that are ended or expired at Now.
+	Live bool
+	Now  time.Time
+	Page Page
+}
+
+// Page is a place in a list that runs from new to old: after the row of that
+// time and id, at most Limit rows.
+type Page struct {
+	After   time.Time
+	AfterID string
+	Limit   int
+}
+
+// SessionStore lists and ends sessions.
+type SessionStore interface {
+	// ListSessions returns sessions from the newest to the oldest.
+	ListSessions(ctx context.Context, filter SessionFilter) ([]Family, error)
+	// EndSessions ends the selected live sessions and stores an event for
+	// each, in one transaction that begins with the write. It returns how many
+	// ended; those that had ended before do not count.
+	EndSessions(ctx context.Context, ending Ending) (int, error)
+}
+
+// Sessions lists sessions and ends them. Every path that ends a session,
+// except a change of its user (which does it in its own transaction), goes
+// through End.
+type Sessions struct {
+	Store SessionStore
+	Now   func() time.Time
+}
+
+// endBatch is how many sessions end in one transaction when a client or
+// everybody is meant.
+const endBatch = 500
+
+// End ends the selected live sessions and returns how many there were. It is
+// idempotent; when it returns nil the end is committed. Cause and selection
+// must be set, Now is filled in.
+func (s *Sessions) End(ctx context.Context, ending Ending) (int, error) {
+	ending.Now = s.Now().UTC().Truncate(time.Millisecond)
+	if ending.ClientID == "" && !ending.All {
+		n, err := s.Store.EndSessions(ctx, ending)
+		if err != nil {
+			return n, fmt.Errorf("end sessions: %w", err)
+		}
+		return n, nil
+	}
+	ending.Limit = endBatch
+	total := 0
+	for {
+		n, err := s.Store.EndSessions(ctx, ending)
+		total += n
+		if err != nil {
+			return total, fmt.Errorf("end sessions after %d: %w", total, err)
+		}
+		if n < endBatch {
+			return total, nil
+		}
+	}
+}
+
+// List returns the sessions that filter selects, newest first.
+func (s *Sessions) List(ctx context.Context, filter SessionFilter) ([]Family, error) {
+	filter.Now = s.Now()
+	families, err := s.Store.ListSessions(ctx, filter)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return families, nil
+}

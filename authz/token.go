@@ -1,0 +1,142 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// TokenRequest is a decoded request to the token endpoint (RFC 6749 section
+// 3.2). Absent and empty parameters are the same.
+type TokenRequest struct {
+	Credentials  Credentials
+	GrantType    string
+	Username     string
+	Password     Secret
+	RefreshToken Secret
+	Scope        string
+	// Resources holds every value of the resource parameter (RFC 8707).
+	Resources []string
+	Address   string
+	UserAgent string
+	// ReceivedAt is when the request arrived, by the service's clock.
+	ReceivedAt time.Time
+}
+
+// TokenResponse is a successful answer of the token endpoint.
+type TokenResponse struct {
+	AccessToken Secret
+	// ExpiresIn and RefreshExpiresIn are seconds.
+	ExpiresIn int64
+	// Scope is that of the access token.
+	Scope            Scope
+	RefreshToken     Secret
+	RefreshExpiresIn int64
+	// Cause is set when a refresh repeated an earlier answer.
+	Cause Cause
+	// ClientID, UserID and SessionID are for the log.
+	ClientID, UserID, SessionID string
+}
+
+// maxRequestAge is how long a request may have waited before it touches a
+// family: its client has given up by then, and a rotation would be lost on it.
+const maxRequestAge = 10 * time.Second
+
+var (
+	errGrantMissing     = fail(InvalidRequest, "The grant_type parameter is missing.")
+	errGrantUnsupported = fail(UnsupportedGrantType, "The grant type is not supported.")
+	errGrantDenied      = fail(UnauthorizedClient, "The client may not use this grant type.")
+	errText             = fail(InvalidRequest, "A parameter holds invalid UTF-8 or control characters.")
+	errTooOld           = &Error{Code: TemporarilyUnavailable, Description: "The request waited too long and was dropped.", Err: ErrUnavailable}
+)
+
+// Token answers one request to the token endpoint. Expected failures are
+// *Error; a refused request consumes nothing. The client is authenticated
+// first, so that nothing about a grant is told to a stranger.
+func (s *Service) Token(ctx context.Context, request TokenRequest) (TokenResponse, error) {
+	if err := request.check(); err != nil {
+		return TokenResponse{}, err
+	}
+	client, err := s.authenticate(ctx, request.Credentials)
+	if err != nil {
+		return TokenResponse{}, err
+	}
+	if err := s.checkGrantType(client, request.GrantType); err != nil {
+		return TokenResponse{}, err
+	}
+	switch request.GrantType {
+	case GrantPassword:
+		return s.passwordGrant(ctx, client, request)
+	case GrantRefreshToken:
+		return s.refreshGrant(ctx, client, request)
+	default:
+		return s.clientGrant(ctx, client, request)
+	}
+}
+
+// check refuses what no database should see. Passwords have a check of their
+// own, which does not tell them apart from wrong ones.
+func (r TokenRequest) check() error {
+	if r.GrantType == "" {
+		return errGrantMissing
+	}
+	values := append([]string{
+		r.GrantType, r.Username, r.Scope, r.Credentials.ClientID, r.RefreshToken.Reveal(), r.Credentials.Secret.Reveal(),
+	}, r.Resources...)
+	for _, value := range values {
+		if !plainText(value) {
+			return errText
+		}
+	}
+	return nil
+}
+
+func (s *Service) checkGrantType(client Client, grantType string) error {
+	switch {
+	case grantType == GrantPassword && !s.PasswordGrant:
+		return errGrantUnsupported
+	case grantType != GrantPassword && grantType != GrantRefreshToken && grantType != GrantClientCredentials:
+		return errGrantUnsupported
+	case !client.allows(grantType), grantType == GrantPassword && !client.FirstParty, grantType == GrantClientCredentials && client.Public():
+		return errGrantDenied
+	}
+	return nil
+}
+
+// received returns an error when the request has waited too long since at.
+func (s *Service) received(at time.Time) error {
+	if !at.IsZero() && s.Now().Sub(at) > maxRequestAge {
+		return errTooOld
+	}
+	return nil
+}
+
+// target is what an access token is for.
+type target struct {
+	resource Resource
+	scope    Scope
+}
+
+// chooseTarget picks the resource of an access token: the named one, or the
+// first of candidates that defines a token of wanted or no scope at all; with
+// an empty wanted, the first one there is. Its scope is what wanted and the
+// resource share.
+func (s *Service) chooseTarget(ctx context.Context, candidates []string, name string, wanted Scope) (target, error) {
+	for _, uri := range candidates {
+		if name != "" && uri != name {
+			continue
+		}
+		resource, err := s.Registry.Resource(ctx, uri)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return target{}, err
+		}
+		scope := wanted.Filter(resource.scope().Has)
+		if len(scope) > 0 || len(wanted) == 0 || len(resource.Scopes) == 0 {
+			return target{resource: resource, scope: scope}, nil
+		}
+	}
+	return target{}, errResourceDenied
+}

@@ -1,0 +1,97 @@
+package authz
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/text/secure/precis"
+)
+
+// User is an account. Times are UTC; zero means never.
+type User struct {
+	// ID is "usr_" and a UUID. It is the "sub" of tokens and never reused.
+	ID string
+	// Username is as the user wrote it, Name its normalised form, by which it
+	// is found and unique.
+	Username string
+	Name     string
+	Email    string
+	// PasswordHash is a PHC string.
+	PasswordHash string
+	Roles        []string
+	// MustChange refuses logins until the password has been reset.
+	MustChange bool
+	// AuthEpoch rises whenever all of the user's sessions are ended; a login
+	// that read an older one fails.
+	AuthEpoch  int64
+	DisabledAt time.Time
+	// BannedUntil is Forever for a ban without end.
+	BannedUntil time.Time
+	BanReason   string
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// Forever is the end of a ban that does not end by itself.
+var Forever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// Active reports whether the user may log in at now, password aside.
+func (u User) Active(now time.Time) bool {
+	return u.DisabledAt.IsZero() && !now.Before(u.BannedUntil)
+}
+
+func newUserID() string { return userIDPrefix + uuid.NewString() }
+
+const (
+	maxUsername = 256
+	maxEmail    = 254
+)
+
+// NormalizeName returns the form of a username by which it is looked up and
+// unique: case-mapped and composed (PRECIS UsernameCaseMapped, RFC 8265
+// section 3.3). Sign-up, login and lookup all use it. The error has code
+// InvalidInput.
+func NormalizeName(username string) (string, error) {
+	if len(username) > maxUsername || !plainText(username) {
+		return "", invalidInput("username: want at most %d bytes of letters, digits and punctuation", maxUsername)
+	}
+	name, err := precis.UsernameCaseMapped.String(username)
+	if err != nil || name == "" {
+		return "", invalidInput("username %q: want letters, digits and punctuation without spaces", username)
+	}
+	return name, nil
+}
+
+var (
+	roleForm  = regexp.MustCompile(`^[a-z0-9._:-]{1,64}$`)
+	emailForm = regexp.MustCompile(`^[^@\s]+@[^@\s]+$`)
+)
+
+func validRole(role string) bool { return roleForm.MatchString(role) }
+
+// validateRoles returns roles sorted and without duplicates.
+func validateRoles(roles []string) ([]string, error) {
+	roles = slices.Clone(roles)
+	slices.Sort(roles)
+	roles = slices.Compact(roles)
+	if len(roles) > maxRoles {
+		return nil, invalidInput("roles: want at most %d", maxRoles)
+	}
+	for _, role := range roles {
+		if !validRole(role) {
+			return nil, invalidInput("role %q: want 1 to 64 of a-z, 0-9, '.', '_', ':', '-'", role)
+		}
+	}
+	return roles, nil
+}
+
+func validateEmail(email string) (string, error) {
+	email = strings.TrimSpace(email)
+	if email != "" && (len(email) > maxEmail || !plainText(email) || !emailForm.MatchString(email)) {
+		return "", invalidInput("email %q: want name@domain", email)
+	}
+	return email, nil
+}

@@ -1,0 +1,225 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"chancery/authz/password"
+)
+
+// UserChange is what every change of a user carries: who, when, and the event
+// that is stored in the same transaction.
+type UserChange struct {
+	UserID string
+	Now    time.Time
+	Event  Event
+	// Ending says why and by whom the user's sessions end, for the changes
+	// that end them.
+	Ending Ending
+}
+
+// Ban is the change that bans a user.
+type Ban struct {
+	UserChange
+	Until  time.Time
+	Reason string
+}
+
+// PasswordChange is the change that sets a user's password.
+type PasswordChange struct {
+	UserChange
+	Hash       string
+	MustChange bool
+}
+
+// UserStore keeps the users. Each change is one transaction that begins with
+// its write and stores the change's event; ErrNotFound means that there is no
+// such user.
+type UserStore interface {
+	// UserByName returns the user with the normalised name, or ErrNotFound.
+	UserByName(ctx context.Context, name string) (User, error)
+	// InsertUser stores a new user; ErrConflict means that the name is taken.
+	InsertUser(ctx context.Context, user User, event Event) error
+	// ListUsers returns users from the newest to the oldest.
+	ListUsers(ctx context.Context, page Page) ([]User, error)
+	// SetRoles changes the roles of the user and of its live families.
+	SetRoles(ctx context.Context, change UserChange, roles []string) error
+	// SetPassword changes the hash, raises the epoch and ends the sessions.
+	SetPassword(ctx context.Context, change PasswordChange) error
+	// DeleteUser ends the sessions, blanks the personal data of the families
+	// and deletes the user.
+	DeleteUser(ctx context.Context, change UserChange) error
+}
+
+// BanStore bans users, under the same promises as UserStore.
+type BanStore interface {
+	// BanUser sets the ban, raises the epoch and ends the sessions.
+	BanUser(ctx context.Context, ban Ban) error
+	// UnbanUser lifts a ban.
+	UnbanUser(ctx context.Context, change UserChange) error
+}
+
+// Users administers accounts. Usernames are normalised here; expected failures
+// are *Error.
+type Users struct {
+	Store     UserStore
+	Bans      BanStore
+	Passwords *password.Hasher
+	Now       func() time.Time
+	// Actor is stored with every event.
+	Actor string
+}
+
+// NewUser describes a user to be created.
+type NewUser struct {
+	Username   string
+	Email      string
+	Password   Secret
+	Roles      []string
+	MustChange bool
+}
+
+// Create stores a new user. The error has code InvalidInput or Conflict.
+func (u *Users) Create(ctx context.Context, n NewUser) (User, error) {
+	user, err := u.prepare(n)
+	if err != nil {
+		return User{}, err
+	}
+	event := u.change(EventUserCreated, user.ID).Event
+	if err := u.Store.InsertUser(ctx, user, event); err != nil {
+		return User{}, fmt.Errorf("create user: %w", named(err, "user", n.Username))
+	}
+	return user, nil
+}
+
+// prepare validates n and hashes its password.
+func (u *Users) prepare(n NewUser) (User, error) {
+	name, err := NormalizeName(n.Username)
+	if err != nil {
+		return User{}, err
+	}
+	roles, err := validateRoles(n.Roles)
+	if err != nil {
+		return User{}, err
+	}
+	email, err := validateEmail(n.Email)
+	if err != nil {
+		return User{}, err
+	}
+	hash, err := u.hash(n.Password)
+	if err != nil {
+		return User{}, err
+	}
+	now := u.now()
+	return User{
+		ID: newUserID(), Username: n.Username, Name: name, Email: email, PasswordHash: hash, Roles: roles,
+		MustChange: n.MustChange, AuthEpoch: 1, CreatedAt: now, UpdatedAt: now,
+	}, nil
+}
+
+func (u *Users) hash(secret Secret) (string, error) {
+	hash, err := u.Passwords.Hash(secret.Reveal())
+	if errors.Is(err, password.ErrUnacceptable) {
+		return "", &Error{Code: InvalidInput, Description: err.Error()}
+	}
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	return hash, nil
+}
+
+// Find returns the user with the username. The error has code NotFound.
+func (u *Users) Find(ctx context.Context, username string) (User, error) {
+	name, err := NormalizeName(username)
+	if err != nil {
+		return User{}, err
+	}
+	user, err := u.Store.UserByName(ctx, name)
+	if err != nil {
+		return User{}, fmt.Errorf("find user: %w", named(err, "user", username))
+	}
+	return user, nil
+}
+
+// List returns users from the newest to the oldest.
+func (u *Users) List(ctx context.Context, page Page) ([]User, error) {
+	users, err := u.Store.ListUsers(ctx, page)
+	if err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	return users, nil
+}
+
+// Ban refuses logins until the given time (Forever for a ban without end) and
+// ends every session at once.
+func (u *Users) Ban(ctx context.Context, username string, until time.Time, reason string) (User, error) {
+	if !until.After(u.now()) {
+		return User{}, invalidInput("a ban must end in the future")
+	}
+	return u.edit(ctx, username, EventUserBanned, CauseBanned, func(change UserChange) error {
+		change.Event.Detail = validText(reason)
+		return u.Bans.BanUser(ctx, Ban{UserChange: change, Until: until.UTC().Truncate(time.Millisecond), Reason: validText(reason)})
+	})
+}
+
+// Unban lifts a ban. Sessions that it ended stay ended.
+func (u *Users) Unban(ctx context.Context, username string) (User, error) {
+	return u.edit(ctx, username, EventUserUnbanned, "", func(change UserChange) error {
+		return u.Bans.UnbanUser(ctx, change)
+	})
+}
+
+// SetPassword replaces the password and ends every session.
+func (u *Users) SetPassword(ctx context.Context, username string, secret Secret, mustChange bool) (User, error) {
+	hash, err := u.hash(secret)
+	if err != nil {
+		return User{}, err
+	}
+	return u.edit(ctx, username, EventPasswordChanged, CausePasswordChanged, func(change UserChange) error {
+		return u.Store.SetPassword(ctx, PasswordChange{UserChange: change, Hash: hash, MustChange: mustChange})
+	})
+}
+
+// SetRoles replaces the roles of the user and of its live sessions.
+func (u *Users) SetRoles(ctx context.Context, username string, roles []string) (User, error) {
+	roles, err := validateRoles(roles)
+	if err != nil {
+		return User{}, err
+	}
+	return u.edit(ctx, username, EventRolesChanged, "", func(change UserChange) error {
+		return u.Store.SetRoles(ctx, change, roles)
+	})
+}
+
+// Delete ends the user's sessions and deletes the account. Its id is never
+// given again.
+func (u *Users) Delete(ctx context.Context, username string) (User, error) {
+	return u.edit(ctx, username, EventUserDeleted, CauseUserDeleted, func(change UserChange) error {
+		return u.Store.DeleteUser(ctx, change)
+	})
+}
+
+// edit finds the user and carries out one change of it.
+func (u *Users) edit(ctx context.Context, username string, kind EventKind, cause Cause, do func(UserChange) error) (User, error) {
+	user, err := u.Find(ctx, username)
+	if err != nil {
+		return User{}, err
+	}
+	change := u.change(kind, user.ID)
+	change.Ending = Ending{UserID: user.ID, Cause: cause, Actor: u.Actor, Now: change.Now}
+	if err := do(change); err != nil {
+		return User{}, fmt.Errorf("%s: %w", kind, named(err, "user", username))
+	}
+	return user, nil
+}
+
+func (u *Users) change(kind EventKind, userID string) UserChange {
+	now := u.now()
+	event := newEvent(kind, now)
+	event.UserID, event.Actor = userID, u.Actor
+	return UserChange{UserID: userID, Now: now, Event: event}
+}
+
+func (u *Users) now() time.Time { return u.Now().UTC().Truncate(time.Millisecond) }
