@@ -1,0 +1,71 @@
+package storage
+
+import (
+	"context"
+
+	"chancery/authz"
+
+	"gorm.io/gorm"
+)
+
+// Registrations implements authz.ApplyStore.
+func (db *DB) Registrations(ctx context.Context) (int64, error) {
+	versions, err := db.versions(ctx)
+	return versions[registrationsVersion], err
+}
+
+// Apply implements authz.ApplyStore.
+func (db *DB) Apply(ctx context.Context, changes authz.ApplyChanges) error {
+	return db.transaction(ctx, func(tx *gorm.DB) error {
+		swap := tx.Exec("UPDATE versions SET value = value WHERE name = ? AND value = ?", registrationsVersion, changes.Registrations)
+		if err := one(swap, authz.ErrConflict); err != nil {
+			return err
+		}
+		if err := db.announce(tx, registrationsVersion); err != nil {
+			return err
+		}
+		if err := applyRegistrations(tx, changes); err != nil {
+			return err
+		}
+		for i, user := range changes.InsertUsers {
+			if err := insertUser(tx, user, changes.UserEvents[i]); err != nil {
+				return err
+			}
+		}
+		for _, change := range changes.Roles {
+			if err := setRoles(tx, change.UserChange, change.Roles); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func applyRegistrations(tx *gorm.DB, changes authz.ApplyChanges) error {
+	for _, resource := range changes.InsertResources {
+		if err := insertResource(tx, resource); err != nil {
+			return err
+		}
+	}
+	for _, resource := range changes.UpdateResources {
+		row, err := newResourceRow(resource)
+		if err != nil {
+			return err
+		}
+		update := tx.Model(&resourceRow{}).Where("uri = ?", resource.URI).Select("*").Omit("uri", "created_at").Updates(&row)
+		if err := one(update, authz.ErrConflict); err != nil {
+			return err
+		}
+	}
+	for _, client := range changes.InsertClients {
+		if err := insertClient(tx, client); err != nil {
+			return err
+		}
+	}
+	for _, client := range changes.UpdateClients {
+		if err := updateClient(tx, client); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"chancery/storage/migrations"
+
+	"github.com/glebarez/sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// Options say which database to open.
+type Options struct {
+	// URL is a postgres:// address or the path of a SQLite file.
+	URL string
+	// DirectURL is an address of the same Postgres that is not pooled by
+	// transaction; empty stands for URL.
+	DirectURL string
+	// MaxConnections bounds the connections to Postgres; 0 stands for 16.
+	MaxConnections int
+}
+
+// DB is an open database. It satisfies the store interfaces of packages authz
+// and keys, and is safe for concurrent use.
+type DB struct {
+	dialect migrations.Dialect
+	options Options
+	// write and read are the same on Postgres. On SQLite all writes go through
+	// one connection, where they queue fairly; a second writer would only
+	// spin on the lock of the file.
+	write *gorm.DB
+	read  *gorm.DB
+	// watch is the connection of SQLite whose data_version tells of others.
+	watch *sql.DB
+}
+
+// IsPostgres reports whether url is a Postgres address.
+func IsPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
+const (
+	defaultConnections = 16
+	sqliteReaders      = 4
+	connectionIdle     = 5 * time.Minute
+)
+
+// Open opens the database. It does not touch the schema; see Migrate.
+func Open(options Options) (*DB, error) {
+	if IsPostgres(options.URL) {
+		return openPostgres(options)
+	}
+	return openSQLite(options)
+}
+
+func gormConfig() *gorm.Config {
+	return &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard, DisableAutomaticPing: true}
+}
+
+func openPostgres(options Options) (*DB, error) {
+	config, err := pgx.ParseConfig(options.URL)
+	if err != nil {
+		return nil, errors.New("database_url is not a valid postgres:// address") // the parser's text may quote the password
+	}
+	pool := stdlib.OpenDB(*config)
+	limit := options.MaxConnections
+	if limit == 0 {
+		limit = defaultConnections
+	}
+	pool.SetMaxOpenConns(limit)
+	pool.SetMaxIdleConns(limit)
+	pool.SetConnMaxIdleTime(connectionIdle)
+	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open postgres: %w", err), pool.Close())
+	}
+	return &DB{dialect: migrations.Postgres, options: options, write: db, read: db}, nil
+}
+
+func openSQLite(options Options) (*DB, error) {
+	path := strings.TrimPrefix(options.URL, "sqlite://")
+	options.URL = path
+	write, err := openSQLitePool(path, 1)
+	if err != nil {
+		return nil, err
+	}
+	read, err := openSQLitePool(path, sqliteReaders)
+	if err != nil {
+		return nil, errors.Join(err, closeGorm(write))
+	}
+	watch, err := sql.Open(sqlite.DriverName, sqliteDSN(path))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open sqlite: %w", err), closeGorm(write), closeGorm(read))
+	}
+	watch.SetMaxOpenConns(1)
+	return &DB{dialect: migrations.SQLite, options: options, write: write, read: read, watch: watch}, nil
+}
+
+func openSQLitePool(path string, connections int) (*gorm.DB, error) {
+	pool, err := sql.Open(sqlite.DriverName, sqliteDSN(path))
+	if err != nil {
+		return nil, fmt.Errorf("open sqlite: %w", err)
+	}
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections)
+	db, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
+	if err != nil {
+		return nil, errors.Join(translate(fmt.Errorf("open sqlite file %s: %w", filepath.Base(path), err)), pool.Close())
+	}
+	return db, nil
+}
+
+// sqliteDSN names the file with what every connection needs: durable writes,
+// readers that do not block the writer, and transactions that take the write
+// lock when they begin.
+func sqliteDSN(path string) string {
+	pragmas := "?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + pragmas
+}
+
+// Close closes all connections.
+func (db *DB) Close() error {
+	err := closeGorm(db.write)
+	if db.read != db.write {
+		err = errors.Join(err, closeGorm(db.read))
+	}
+	if db.watch != nil {
+		err = errors.Join(err, db.watch.Close())
+	}
+	return err
+}
+
+func closeGorm(db *gorm.DB) error {
+	pool, err := db.DB()
+	if err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return pool.Close()
+}
+
+// Dialect returns the kind of database.
+func (db *DB) Dialect() migrations.Dialect { return db.dialect }
+
+// Migrate brings the schema up to date and returns the steps that it applied.
+// Many processes may call it at once.
+func (db *DB) Migrate(ctx context.Context) ([]migrations.Step, error) {
+	pool, err := db.migrationPool()
+	if err != nil {
+		return nil, err
+	}
+	steps, err := migrations.Up(ctx, pool, db.dialect, db.options.URL+".migrate-lock")
+	return steps, errors.Join(translate(err), pool.Close())
+}
+
+// MigrationStatus returns all migrations and when they were applied.
+func (db *DB) MigrationStatus(ctx context.Context) ([]migrations.Step, error) {
+	pool, err := db.migrationPool()
+	if err != nil {
+		return nil, err
+	}
+	steps, err := migrations.Status(ctx, pool, db.dialect)
+	return steps, errors.Join(translate(err), pool.Close())
+}
+
+// migrationPool opens connections of its own: a migration needs two at once,
+// and on Postgres not through a pooler.
+func (db *DB) migrationPool() (*sql.DB, error) {
+	if db.dialect == migrations.SQLite {
+		pool, err := sql.Open(sqlite.DriverName, sqliteDSN(db.options.URL))
+		return pool, translate(err)
+	}
+	config, err := pgx.ParseConfig(db.directURL())
+	if err != nil {
+		return nil, errors.New("database_direct_url is not a valid postgres:// address")
+	}
+	return stdlib.OpenDB(*config), nil
+}
+
+func (db *DB) directURL() string {
+	if db.options.DirectURL != "" {
+		return db.options.DirectURL
+	}
+	return db.options.URL
+}
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	var one int
+	return translate(db.read.WithContext(ctx).Raw("SELECT 1").Scan(&one).Error)
+}
+
+// Time returns the clock of a Postgres server, or ok false on SQLite, which
+// has none but the machine's.
+func (db *DB) Time(ctx context.Context) (now time.Time, ok bool, err error) {
+	if db.dialect == migrations.SQLite {
+		return time.Time{}, false, nil
+	}
+	var ms float64
+	err = db.read.WithContext(ctx).Raw("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::float8").Scan(&ms).Error
+	if err != nil {
+		return time.Time{}, false, translate(err)
+	}
+	return time.UnixMicro(int64(ms * 1000)).UTC(), true, nil
+}
+
+// Durable reports whether a committed transaction survives a crash of the
+// database server.
+func (db *DB) Durable(ctx context.Context) (bool, error) {
+	if db.dialect == migrations.SQLite {
+		return true, nil
+	}
+	var setting string
+	if err := db.read.WithContext(ctx).Raw("SHOW synchronous_commit").Scan(&setting).Error; err != nil {
+		return false, translate(err)
+	}
+	return setting != "off", nil
+}

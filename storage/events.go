@@ -1,0 +1,90 @@
+package storage
+
+import (
+	"context"
+
+	"chancery/authz"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+type eventRow struct {
+	ID        string `gorm:"primaryKey"`
+	Time      int64
+	Kind      string
+	UserID    string
+	ClientID  string
+	SID       string `gorm:"column:sid"`
+	Actor     string
+	Cause     string
+	Address   string
+	UserAgent string
+	Detail    string
+	Once      *string
+}
+
+// TableName names the table of eventRow.
+func (eventRow) TableName() string { return "security_events" }
+
+func newEventRow(e authz.Event) eventRow {
+	row := eventRow{
+		ID: e.ID, Time: millis(e.Time), Kind: string(e.Kind), UserID: e.UserID, ClientID: e.ClientID, SID: e.SessionID,
+		Actor: e.Actor, Cause: string(e.Cause), Address: e.Device.Address, UserAgent: e.Device.UserAgent, Detail: e.Detail,
+	}
+	if e.Once != "" {
+		row.Once = &e.Once
+	}
+	return row
+}
+
+func (r eventRow) event() authz.Event {
+	e := authz.Event{
+		ID: r.ID, Time: moment(r.Time), Kind: authz.EventKind(r.Kind), UserID: r.UserID, ClientID: r.ClientID, SessionID: r.SID,
+		Actor: r.Actor, Cause: authz.Cause(r.Cause), Device: authz.Device{Address: r.Address, UserAgent: r.UserAgent}, Detail: r.Detail,
+	}
+	if r.Once != nil {
+		e.Once = *r.Once
+	}
+	return e
+}
+
+const eventBatch = 100
+
+// insertEvents stores events within a transaction. One whose Once is stored
+// already is left out.
+func insertEvents(tx *gorm.DB, events ...authz.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	rows := make([]eventRow, len(events))
+	for i, event := range events {
+		rows[i] = newEventRow(event)
+	}
+	return tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "once"}}, DoNothing: true}).CreateInBatches(&rows, eventBatch).Error
+}
+
+// AppendEvents implements authz.EventStore.
+func (db *DB) AppendEvents(ctx context.Context, events []authz.Event) error {
+	return db.transaction(ctx, func(tx *gorm.DB) error { return insertEvents(tx, events...) })
+}
+
+// ListEvents implements authz.EventStore.
+func (db *DB) ListEvents(ctx context.Context, filter authz.EventFilter) ([]authz.Event, error) {
+	var rows []eventRow
+	err := db.query(ctx, func(tx *gorm.DB) error {
+		for column, value := range map[string]string{
+			"kind": string(filter.Kind), "user_id": filter.UserID, "client_id": filter.ClientID, "sid": filter.SessionID,
+		} {
+			if value != "" {
+				tx = tx.Where(column+" = ?", value)
+			}
+		}
+		return pageOf(tx, filter.Page, "time", "id").Find(&rows).Error
+	})
+	events := make([]authz.Event, len(rows))
+	for i, row := range rows {
+		events[i] = row.event()
+	}
+	return events, err
+}

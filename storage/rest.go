@@ -1,0 +1,71 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"chancery/authz"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+type deniedRow struct {
+	JTI       string `gorm:"column:jti;primaryKey"`
+	ExpiresAt int64
+}
+
+// TableName names the table of deniedRow.
+func (deniedRow) TableName() string { return "denied_tokens" }
+
+// Deny implements authz.DenyStore.
+func (db *DB) Deny(ctx context.Context, tokenID string, expires time.Time) error {
+	return db.statement(ctx, func(tx *gorm.DB) error {
+		return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&deniedRow{JTI: tokenID, ExpiresAt: millis(expires)}).Error
+	})
+}
+
+// Denied implements authz.DenyStore.
+func (db *DB) Denied(ctx context.Context, tokenID string) (bool, error) {
+	var n int64
+	err := db.query(ctx, func(tx *gorm.DB) error {
+		return tx.Model(&deniedRow{}).Where("jti = ?", tokenID).Limit(1).Count(&n).Error
+	})
+	return n > 0, err
+}
+
+// AcquireLease implements authz.PurgeStore.
+func (db *DB) AcquireLease(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+	var rows int64
+	err := db.statement(ctx, func(tx *gorm.DB) error {
+		result := tx.Exec("INSERT INTO work_leases (name, holder, expires_at) VALUES (?, ?, ?) "+
+			"ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at "+
+			"WHERE work_leases.holder = excluded.holder OR work_leases.expires_at <= ?", name, holder, millis(until), millis(now))
+		rows = result.RowsAffected
+		return result.Error
+	})
+	return rows > 0, err
+}
+
+// Purge implements authz.PurgeStore.
+func (db *DB) Purge(ctx context.Context, limits authz.PurgeLimits) (int, error) {
+	total := 0
+	for _, kind := range []struct {
+		sql    string
+		before time.Time
+	}{
+		{"DELETE FROM refresh_families WHERE sid IN (SELECT sid FROM refresh_families WHERE absolute_expires_at < ? ORDER BY absolute_expires_at LIMIT ?)", limits.FamiliesBefore},
+		{"DELETE FROM denied_tokens WHERE jti IN (SELECT jti FROM denied_tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.DeniedBefore},
+		{"DELETE FROM security_events WHERE id IN (SELECT id FROM security_events WHERE time < ? ORDER BY time LIMIT ?)", limits.EventsBefore},
+	} {
+		err := db.statement(ctx, func(tx *gorm.DB) error {
+			result := tx.Exec(kind.sql, millis(kind.before), limits.Limit)
+			total += int(result.RowsAffected)
+			return result.Error
+		})
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}

@@ -1,0 +1,105 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"chancery/authz"
+	"chancery/storage/migrations"
+
+	"github.com/cenkalti/backoff/v5"
+	"gorm.io/gorm"
+)
+
+const maxTries = 4
+
+// transaction runs do in one write transaction and translates its error. What
+// the database gave back whole (a serialization failure, a deadlock, a broken
+// connection before the statement) is tried again; do must therefore only
+// write through tx.
+func (db *DB) transaction(ctx context.Context, do func(tx *gorm.DB) error) error {
+	return db.retry(ctx, func() error { return db.write.WithContext(ctx).Transaction(do) })
+}
+
+// statement runs one writing statement, under the same promises as
+// transaction but without BEGIN and COMMIT.
+func (db *DB) statement(ctx context.Context, do func(tx *gorm.DB) error) error {
+	return db.retry(ctx, func() error { return do(db.write.WithContext(ctx)) })
+}
+
+// query runs a reading statement.
+func (db *DB) query(ctx context.Context, do func(tx *gorm.DB) error) error {
+	return db.retry(ctx, func() error { return do(db.read.WithContext(ctx)) })
+}
+
+func (db *DB) retry(ctx context.Context, do func() error) error {
+	if ctx.Err() != nil {
+		return translate(ctx.Err())
+	}
+	err := do()
+	if err == nil || !isRetryable(err) {
+		return translate(err)
+	}
+	wait := &backoff.ExponentialBackOff{InitialInterval: 5 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 3, MaxInterval: 200 * time.Millisecond}
+	_, err = backoff.Retry(ctx, func() (struct{}, error) {
+		err := do()
+		if err != nil && !isRetryable(err) {
+			return struct{}{}, backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(maxTries-1))
+	return translate(err)
+}
+
+// one returns ErrNotFound unless exactly the wanted row was written.
+func one(tx *gorm.DB, missing error) error {
+	if tx.Error != nil {
+		return tx.Error
+	}
+	if tx.RowsAffected == 0 {
+		return missing
+	}
+	return nil
+}
+
+// Names of what is versioned between nodes.
+const (
+	registrationsVersion = "registrations"
+	keysVersion          = "keys"
+)
+
+// announce raises a version within a transaction, and on Postgres wakes the
+// nodes that listen once it is committed.
+func (db *DB) announce(tx *gorm.DB, name string) error {
+	if err := tx.Exec("UPDATE versions SET value = value + 1 WHERE name = ?", name).Error; err != nil {
+		return err
+	}
+	if db.dialect == migrations.Postgres {
+		return tx.Exec("SELECT pg_notify(?, ?)", notifyChannel, name).Error
+	}
+	return nil
+}
+
+// pageOf adds the order and the limits of a list from new to old.
+func pageOf(tx *gorm.DB, page authz.Page, timeColumn, idColumn string) *gorm.DB {
+	if page.AfterID != "" {
+		tx = tx.Where("("+timeColumn+", "+idColumn+") < (?, ?)", millis(page.After), page.AfterID)
+	}
+	return tx.Order(timeColumn + " DESC, " + idColumn + " DESC").Limit(page.Limit)
+}
+
+// millis returns t as it is stored: milliseconds since the epoch, 0 for never.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// moment is the inverse of millis.
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

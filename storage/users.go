@@ -1,0 +1,159 @@
+package storage
+
+import (
+	"context"
+	"strings"
+
+	"chancery/authz"
+
+	"gorm.io/gorm"
+)
+
+type userRow struct {
+	ID           string `gorm:"primaryKey"`
+	Username     string
+	Name         string
+	Email        string
+	PasswordHash string
+	Roles        string
+	MustChange   bool
+	AuthEpoch    int64
+	DisabledAt   int64
+	BannedUntil  int64
+	BanReason    string
+	CreatedAt    int64 `gorm:"autoCreateTime:false"`
+	UpdatedAt    int64 `gorm:"autoUpdateTime:false"`
+}
+
+// TableName names the table of userRow.
+func (userRow) TableName() string { return "users" }
+
+func newUserRow(u authz.User) userRow {
+	return userRow{
+		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, PasswordHash: u.PasswordHash, Roles: words(u.Roles),
+		MustChange: u.MustChange, AuthEpoch: u.AuthEpoch, DisabledAt: millis(u.DisabledAt), BannedUntil: millis(u.BannedUntil),
+		BanReason: u.BanReason, CreatedAt: millis(u.CreatedAt), UpdatedAt: millis(u.UpdatedAt),
+	}
+}
+
+func (r userRow) user() authz.User {
+	return authz.User{
+		ID: r.ID, Username: r.Username, Name: r.Name, Email: r.Email, PasswordHash: r.PasswordHash, Roles: strings.Fields(r.Roles),
+		MustChange: r.MustChange, AuthEpoch: r.AuthEpoch, DisabledAt: moment(r.DisabledAt), BannedUntil: moment(r.BannedUntil),
+		BanReason: r.BanReason, CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt),
+	}
+}
+
+// UserByName implements authz.LoginStore and authz.UserStore.
+func (db *DB) UserByName(ctx context.Context, name string) (authz.User, error) {
+	var row userRow
+	err := db.query(ctx, func(tx *gorm.DB) error { return tx.Where("name = ?", name).Take(&row).Error })
+	return row.user(), err
+}
+
+// ListUsers implements authz.UserStore.
+func (db *DB) ListUsers(ctx context.Context, page authz.Page) ([]authz.User, error) {
+	var rows []userRow
+	err := db.query(ctx, func(tx *gorm.DB) error { return pageOf(tx, page, "created_at", "id").Find(&rows).Error })
+	users := make([]authz.User, len(rows))
+	for i, row := range rows {
+		users[i] = row.user()
+	}
+	return users, err
+}
+
+// InsertUser implements authz.UserStore.
+func (db *DB) InsertUser(ctx context.Context, user authz.User, event authz.Event) error {
+	return db.transaction(ctx, func(tx *gorm.DB) error { return insertUser(tx, user, event) })
+}
+
+func insertUser(tx *gorm.DB, user authz.User, event authz.Event) error {
+	row := newUserRow(user)
+	if err := tx.Create(&row).Error; err != nil {
+		return err
+	}
+	return insertEvents(tx, event)
+}
+
+// Rehash implements authz.LoginStore.
+func (db *DB) Rehash(ctx context.Context, userID, before, after string) error {
+	return db.statement(ctx, func(tx *gorm.DB) error {
+		return tx.Model(&userRow{}).Where("id = ? AND password_hash = ?", userID, before).Update("password_hash", after).Error
+	})
+}
+
+// SetRoles implements authz.UserStore.
+func (db *DB) SetRoles(ctx context.Context, change authz.UserChange, roles []string) error {
+	return db.transaction(ctx, func(tx *gorm.DB) error { return setRoles(tx, change, roles) })
+}
+
+func setRoles(tx *gorm.DB, change authz.UserChange, roles []string) error {
+	if err := updateUser(tx, change, map[string]any{"roles": words(roles)}); err != nil {
+		return err
+	}
+	live := tx.Model(&familyRow{}).Where("user_id = ? AND revoked_at IS NULL", change.UserID)
+	return live.Update("roles", words(roles)).Error
+}
+
+// SetPassword implements authz.UserStore.
+func (db *DB) SetPassword(ctx context.Context, change authz.PasswordChange) error {
+	return db.changeAndEnd(ctx, change.UserChange, map[string]any{
+		"password_hash": change.Hash, "must_change": change.MustChange, "auth_epoch": gorm.Expr("auth_epoch + 1"),
+	})
+}
+
+// BanUser implements authz.BanStore.
+func (db *DB) BanUser(ctx context.Context, ban authz.Ban) error {
+	return db.changeAndEnd(ctx, ban.UserChange, map[string]any{
+		"banned_until": millis(ban.Until), "ban_reason": ban.Reason, "auth_epoch": gorm.Expr("auth_epoch + 1"),
+	})
+}
+
+// UnbanUser implements authz.BanStore.
+func (db *DB) UnbanUser(ctx context.Context, change authz.UserChange) error {
+	return db.transaction(ctx, func(tx *gorm.DB) error {
+		return updateUser(tx, change, map[string]any{"banned_until": 0, "ban_reason": ""})
+	})
+}
+
+// DeleteUser implements authz.UserStore.
+func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
+	return db.transaction(ctx, func(tx *gorm.DB) error {
+		// The write of the user row comes first: it waits for logins that hold
+		// a share lock on it and lets none in behind it.
+		if err := one(tx.Where("id = ?", change.UserID).Delete(&userRow{}), authz.ErrNotFound); err != nil {
+			return err
+		}
+		if _, err := endSessions(tx, change.Ending); err != nil {
+			return err
+		}
+		blank := map[string]any{"address": "", "user_agent": ""}
+		if err := tx.Model(&familyRow{}).Where("user_id = ?", change.UserID).Updates(blank).Error; err != nil {
+			return err
+		}
+		if err := tx.Model(&eventRow{}).Where("user_id = ?", change.UserID).Updates(blank).Error; err != nil {
+			return err
+		}
+		return insertEvents(tx, change.Event)
+	})
+}
+
+// changeAndEnd changes the user and ends the sessions that the change says.
+func (db *DB) changeAndEnd(ctx context.Context, change authz.UserChange, columns map[string]any) error {
+	return db.transaction(ctx, func(tx *gorm.DB) error {
+		if err := updateUser(tx, change, columns); err != nil {
+			return err
+		}
+		_, err := endSessions(tx, change.Ending)
+		return err
+	})
+}
+
+// updateUser writes columns of one user and stores the change's event.
+func updateUser(tx *gorm.DB, change authz.UserChange, columns map[string]any) error {
+	columns["updated_at"] = millis(change.Now)
+	if err := one(tx.Model(&userRow{}).Where("id = ?", change.UserID).Updates(columns), authz.ErrNotFound); err != nil {
+		return err
+	}
+	return insertEvents(tx, change.Event)
+}
