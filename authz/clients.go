@@ -210,3 +210,20 @@ func (c *Clients) Delete(ctx context.Context, id string) error {
 }
 
 func (c *Clients) now() time.Time { return c.Now().UTC().Truncate(time.Millisecond) }
+
+// LongestIdleTTL returns the longest time for which any client's session may
+// go unused: so long a refresh token can stay good after it was issued.
+func (c *Clients) LongestIdleTTL(ctx context.Context) (time.Duration, error) {
+	longest := c.Refresh.IdleTTL
+	page := Page{Limit: 500}
+	for {
+		clients, err := c.List(ctx, page)
+		if err != nil || len(clients) == 0 {
+			return longest, err
+		}
+		for _, client := range clients {
+			longest = max(longest, client.Refresh.Over(c.Refresh).IdleTTL)
+			page.After, page.AfterID = client.CreatedAt, client.ID
+		}
+	}
+}

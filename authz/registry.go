@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/maypok86/otter/v2"
 )
@@ -118,6 +119,15 @@ func (r *Registry) Resources(ctx context.Context) ([]Resource, error) {
 	return all.resources, nil
 }
 
+// Registered returns the registered resources, without the built-in ones.
+func (r *Registry) Registered(ctx context.Context) ([]Resource, error) {
+	all, err := r.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return all.resources[len(builtinResources(r.issuer)):], nil
+}
+
 // OriginAllowed reports whether any client allows the web origin; a request
 // itself is then checked against its own client.
 func (r *Registry) OriginAllowed(ctx context.Context, origin string) (bool, error) {
@@ -152,4 +162,28 @@ func (r *Registry) load(ctx context.Context) (*registrations, error) {
 		all.byURI[resource.URI] = resource
 	}
 	return all, nil
+}
+
+// ClientAllowsOrigin reports whether scripts of the web origin may read the
+// answers that the client gets. It is false for a client that does not exist.
+func (r *Registry) ClientAllowsOrigin(ctx context.Context, clientID, origin string) (bool, error) {
+	client, err := r.Client(ctx, clientID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && slices.Contains(client.AllowedOrigins, origin), err
+}
+
+// LongestTokenTTL returns the greatest lifetime that any access token can have
+// now, where other is that of resources which set none.
+func (r *Registry) LongestTokenTTL(ctx context.Context, other time.Duration) (time.Duration, error) {
+	all, err := r.all(ctx)
+	if err != nil {
+		return 0, err
+	}
+	longest := other
+	for _, resource := range all.resources {
+		longest = max(longest, resource.AccessTokenTTL)
+	}
+	return longest, nil
 }

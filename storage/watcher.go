@@ -21,6 +21,8 @@ const (
 	// listenPause is how long a broken LISTEN connection rests; polls go on.
 	listenPause = 5 * time.Second
 	pollTimeout = 5 * time.Second
+	// watched is how many versions a watcher compares.
+	watched = 2
 	// maxSilence is how long cached values may be used unheard of others.
 	maxSilence = 10 * time.Second
 )
@@ -53,17 +55,21 @@ type Watcher struct {
 	log *slog.Logger
 	now func() time.Time
 	// Registrations is called when clients or resources have changed, Keys
-	// when the signing keys have. Both are called from Run.
-	Registrations func()
-	Keys          func(ctx context.Context)
+	// when the signing keys have; both at the first poll too. They are called
+	// from Run, and again at the next poll when they return an error.
+	Registrations func(ctx context.Context) error
+	Keys          func(ctx context.Context) error
 	heard         atomic.Int64
 	last          map[string]int64
 	lastData      int64
+	// deaf is set while polls fail, so that only the change is logged.
+	deaf bool
 }
 
 // NewWatcher returns a watcher of db. now is a clock that only rises.
 func NewWatcher(db *DB, log *slog.Logger, now func() time.Time) *Watcher {
-	return &Watcher{db: db, log: log, now: now, Registrations: func() {}, Keys: func(context.Context) {}}
+	nothing := func(context.Context) error { return nil }
+	return &Watcher{db: db, log: log, now: now, last: map[string]int64{}, Registrations: nothing, Keys: nothing}
 }
 
 // Fresh reports whether changes have been heard recently enough for cached
@@ -110,41 +116,53 @@ func (w *Watcher) poll(ctx context.Context) {
 		err = w.compare(ctx)
 	}
 	if err != nil {
-		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			w.log.Warn("changes of other nodes not heard", "error", err)
+		if !w.deaf && !errors.Is(ctx.Err(), context.Canceled) {
+			w.log.Warn("changes of other nodes are not heard", "error", err)
+			w.deaf = true
 		}
 		return
+	}
+	if w.deaf {
+		w.log.Info("changes of other nodes are heard again")
+		w.deaf = false
 	}
 	w.heard.Store(at.UnixNano())
 }
 
 // unchanged reports whether SQLite has seen no commit since the last poll.
 func (w *Watcher) unchanged(ctx context.Context) (bool, error) {
-	if w.db.dialect == migrations.Postgres || w.last == nil {
+	if w.db.dialect == migrations.Postgres {
 		return false, nil
 	}
 	version, err := w.db.dataVersion(ctx)
-	if err != nil || version == w.lastData {
-		return err == nil, err
+	if err != nil {
+		return false, err
 	}
+	same := version == w.lastData && len(w.last) == watched
 	w.lastData = version
-	return false, nil
+	return same, nil
 }
 
+// compare reads the versions and calls whom they concern. A version is taken
+// as seen only once its call has succeeded.
 func (w *Watcher) compare(ctx context.Context) error {
 	current, err := w.db.versions(ctx)
 	if err != nil {
 		return err
 	}
-	last := w.last
-	w.last = current
-	if last[registrationsVersion] != current[registrationsVersion] {
-		w.Registrations()
+	for name, call := range map[string]func(context.Context) error{registrationsVersion: w.Registrations, keysVersion: w.Keys} {
+		seen, known := w.last[name]
+		if known && seen == current[name] {
+			continue
+		}
+		if callErr := call(ctx); callErr != nil {
+			err = errors.Join(err, callErr)
+			delete(w.last, name)
+			continue
+		}
+		w.last[name] = current[name]
 	}
-	if last[keysVersion] != current[keysVersion] {
-		w.Keys(ctx)
-	}
-	return nil
+	return err
 }
 
 // listen wakes the poll whenever another node announces a change.

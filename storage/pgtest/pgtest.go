@@ -53,16 +53,19 @@ var shared = sync.OnceValues(func() (*Server, error) {
 	return Start()
 })
 
-// Main runs the tests of a package and stops the server that they shared. It
-// is what TestMain calls.
-func Main(m *testing.M) {
+// Main is what a TestMain calls that does nothing else.
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run runs the tests of a package, stops the server that they shared, and
+// returns the exit code.
+func Run(m *testing.M) int {
 	code := m.Run()
 	if started.Load() {
 		if server, err := shared(); err == nil {
 			server.Stop()
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // URL returns the address of a fresh schema, which is dropped when the test

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"chancery/authz"
+	"chancery/authz/password"
+	"chancery/configs"
+	"chancery/keys"
+	"chancery/storage"
+)
+
+// app is an open database with everything that works on it. Both the server
+// and the administering commands are made of one.
+type app struct {
+	config   configs.Config
+	log      *slog.Logger
+	db       *storage.DB
+	clock    *clock
+	master   keys.MasterKeys
+	settings authz.Settings
+	hasher   *password.Hasher
+	watcher  *storage.Watcher
+	registry *authz.Registry
+	indexes  *authz.Indexes
+	sessions *authz.Sessions
+	rotator  *keys.Rotator
+	purger   *authz.Purger
+	actor    string
+}
+
+// actorCLI is stored as the actor of what is done on the command line.
+const actorCLI = "cli"
+
+// open reads the configuration, opens and migrates the database. The caller
+// closes the app.
+func (c *command) open(ctx context.Context) (*app, error) {
+	config, err := c.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	a := &app{config: config, log: c.logger(config), actor: actorCLI}
+	if err := a.openDatabase(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.wire(ctx); err != nil {
+		return nil, errors.Join(err, a.db.Close())
+	}
+	return a, nil
+}
+
+// with runs do on an open app and closes it.
+func (c *command) with(ctx context.Context, do func(a *app) error) error {
+	a, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(a), a.db.Close())
+}
+
+func (a *app) openDatabase(ctx context.Context) error {
+	if a.config.Embedded() {
+		if err := os.MkdirAll(a.config.DataDir, 0o700); err != nil {
+			return fmt.Errorf("data_dir: %w", err)
+		}
+	}
+	var err error
+	a.db, err = storage.Open(storage.Options{URL: a.config.Database(), DirectURL: a.config.DatabaseDirectURL})
+	if err != nil {
+		return err
+	}
+	if _, err := a.db.Migrate(ctx); err != nil {
+		return errors.Join(err, a.db.Close())
+	}
+	return nil
+}
+
+// wire makes everything that works on the database.
+func (a *app) wire(ctx context.Context) error {
+	var err error
+	if a.clock, err = newClock(ctx, a.db); err != nil {
+		return err
+	}
+	if a.master, err = a.masterKeys(); err != nil {
+		return err
+	}
+	a.hasher, err = password.New(password.Params{
+		MemoryKiB: uint32(a.config.Password.MemoryKiB), Iterations: a.config.Password.Iterations, Parallelism: a.config.Password.Parallelism, //nolint:gosec // checked to be 8 to 2^20
+	})
+	if err != nil {
+		return err
+	}
+	r := a.config.Refresh
+	a.settings = authz.Settings{
+		Issuer: a.config.Issuer, AccessTokenTTL: a.config.AccessTokenTTL, PasswordGrant: a.config.PasswordGrant.Enabled,
+		Refresh: authz.RefreshPolicy{
+			IdleTTL: r.IdleTTL, AbsoluteTTL: r.AbsoluteTTL, Leeway: r.Leeway,
+			LostResponseWindow: r.LostResponseWindow, LostResponseBudget: r.LostResponseBudget,
+		},
+	}
+	a.watcher = storage.NewWatcher(a.db, a.log, a.clock.Now)
+	a.registry = authz.NewRegistry(a.config.Issuer, a.db, a.watcher.Fresh)
+	a.indexes = authz.NewIndexes(a.db, a.clock.Now)
+	a.sessions = &authz.Sessions{Store: a.db, Now: a.clock.Now}
+	a.purger = &authz.Purger{Store: a.db, Now: a.clock.Now, Holder: rand.Text(), EventRetention: a.config.Events.Retention}
+	return a.wireKeys()
+}
+
+func (a *app) wireKeys() error {
+	sealer, err := keys.NewSealer(a.master)
+	if err != nil {
+		return err
+	}
+	a.rotator = &keys.Rotator{
+		Store: a.db, Sealer: sealer, Now: a.clock.Now,
+		Ring:   keys.NewRing(a.clock.Now, a.config.Keys.PublishAhead),
+		Policy: a.keyPolicy,
+	}
+	return nil
+}
+
+// keyPolicy derives the times of keys from the configuration and the longest
+// token lifetime that any resource has now.
+func (a *app) keyPolicy(ctx context.Context) (keys.Policy, error) {
+	longest, err := a.registry.LongestTokenTTL(ctx, a.config.AccessTokenTTL)
+	return keys.Policy{
+		RotationPeriod: a.config.Keys.RotationPeriod, PublishAhead: a.config.Keys.PublishAhead,
+		Margin: a.config.KeyMargin(), MaxTokenTTL: longest,
+	}, err
+}
+
+// refreshTokens derives the MAC keys of refresh tokens.
+func (a *app) refreshTokens() (*authz.RefreshTokens, error) {
+	derived, err := a.master.Derive(keys.PurposeRefreshMAC, a.config.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	macKeys := make([]authz.MACKey, len(derived))
+	for i, key := range derived {
+		macKeys[i] = authz.MACKey{ID: key.ID, Secret: key.Secret}
+	}
+	return authz.NewRefreshTokens(macKeys)
+}
+
+// masterKeyFile is the name of the master key in the data directory.
+const masterKeyFile = "master.key"
+
+// masterKeys returns the configured master keys or, with SQLite, those of the
+// data directory, where one is made when there is none.
+func (a *app) masterKeys() (keys.MasterKeys, error) {
+	if a.config.MasterKey != "" {
+		return keys.ParseMasterKeys(a.config.MasterKey)
+	}
+	path := filepath.Join(a.config.DataDir, masterKeyFile)
+	text, err := os.ReadFile(path) //nolint:gosec // in the operator's own data directory
+	if errors.Is(err, os.ErrNotExist) {
+		text, err = makeMasterKey(path)
+	}
+	if err != nil {
+		return keys.MasterKeys{}, fmt.Errorf("master key: %w", err)
+	}
+	return keys.ParseMasterKeys(string(text))
+}
+
+// makeMasterKey writes a new master key. Linking it into place lets one of
+// several processes win, and never shows a half-written file.
+func makeMasterKey(path string) ([]byte, error) {
+	draft := path + "." + rand.Text()
+	if err := os.WriteFile(draft, []byte(keys.NewMasterKey()+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	err := os.Link(draft, path)
+	if errors.Is(err, os.ErrExist) {
+		err = nil // another process was faster: its key counts
+	}
+	if err := errors.Join(err, os.Remove(draft)); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path) //nolint:gosec // in the operator's own data directory
+}
+
+func (a *app) clients() *authz.Clients {
+	return &authz.Clients{
+		Settings: a.settings, Store: a.db, Lookup: a.registry, Indexes: a.indexes, Sessions: a.sessions, Now: a.clock.Now, Actor: a.actor,
+	}
+}
+
+func (a *app) resources() *authz.Resources {
+	return &authz.Resources{Issuer: a.config.Issuer, Store: a.db, Lookup: a.registry, Now: a.clock.Now}
+}
+
+func (a *app) users() *authz.Users {
+	return &authz.Users{Store: a.db, Bans: a.db, Passwords: a.hasher, Now: a.clock.Now, Actor: a.actor}
+}
+
+func (a *app) applier() *authz.Applier {
+	return &authz.Applier{Store: a.db, Resources: a.resources(), Clients: a.clients(), Users: a.users()}
+}
+
+// every calls do at once and then after each interval until ctx ends. An
+// error is logged; the next call may do better.
+func (a *app) every(ctx context.Context, interval time.Duration, what string, do func(context.Context) error) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := do(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("background work failed", "work", what, "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

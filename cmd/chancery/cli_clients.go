@@ -1,0 +1,311 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"chancery/authz"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *command) clientsCommand() *cobra.Command {
+	return group("clients", "Register and change clients",
+		c.clientsCreate(), c.clientsList(), c.clientsShow(), c.clientsUpdate(), c.clientsRotateSecret(), c.clientsDelete())
+}
+
+// clientView is a client as the command line prints it. Names are those of
+// RFC 7591 where it has one.
+type clientView struct {
+	ID                 string     `json:"client_id"`
+	Secret             string     `json:"client_secret,omitempty"`
+	Name               string     `json:"client_name,omitempty"`
+	Type               string     `json:"type"`
+	AuthMethod         string     `json:"token_endpoint_auth_method"`
+	FirstParty         bool       `json:"first_party"`
+	Introspect         bool       `json:"introspect"`
+	GrantTypes         []string   `json:"grant_types"`
+	Scope              string     `json:"scope"`
+	Resources          []string   `json:"resources"`
+	AllowedOrigins     []string   `json:"allowed_origins"`
+	IdleTTL            string     `json:"idle_ttl,omitempty"`
+	AbsoluteTTL        string     `json:"absolute_ttl,omitempty"`
+	Leeway             string     `json:"leeway,omitempty"`
+	LostResponseWindow string     `json:"lost_response_window,omitempty"`
+	LostResponseBudget *int       `json:"lost_response_budget,omitempty"`
+	Secrets            []keyTimes `json:"secrets,omitempty"`
+	DisabledAt         time.Time  `json:"disabled_at,omitzero"`
+	CreatedAt          time.Time  `json:"created_at"`
+	UpdatedAt          time.Time  `json:"updated_at"`
+}
+
+// keyTimes says how long a secret is good.
+type keyTimes struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+func viewClient(client authz.Client, secret authz.Secret) clientView {
+	v := clientView{
+		ID: client.ID, Secret: secret.Reveal(), Name: client.Name, Type: clientType(client), AuthMethod: string(client.AuthMethod),
+		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: slices.Concat([]string{}, client.GrantTypes), Scope: client.Scope.String(),
+		Resources: slices.Concat([]string{}, client.Resources), AllowedOrigins: slices.Concat([]string{}, client.AllowedOrigins),
+		IdleTTL: optional(client.Refresh.IdleTTL), AbsoluteTTL: optional(client.Refresh.AbsoluteTTL), Leeway: optional(client.Refresh.Leeway),
+		LostResponseWindow: optional(client.Refresh.LostResponseWindow), LostResponseBudget: client.Refresh.LostResponseBudget,
+		DisabledAt: client.DisabledAt, CreatedAt: client.CreatedAt, UpdatedAt: client.UpdatedAt,
+	}
+	for _, s := range client.Secrets {
+		v.Secrets = append(v.Secrets, keyTimes{CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt})
+	}
+	return v
+}
+
+func clientType(client authz.Client) string {
+	if client.Public() {
+		return "public"
+	}
+	return "confidential"
+}
+
+func optional(d *time.Duration) string {
+	if d == nil {
+		return ""
+	}
+	return d.String()
+}
+
+func (v clientView) draw(out *table) {
+	out.row("client_id", v.ID)
+	if v.Secret != "" {
+		out.row("client_secret", v.Secret, "(shown once)")
+	}
+	out.row("name", dash(v.Name))
+	out.row("type", v.Type, "("+v.AuthMethod+")")
+	out.row("first party", yes(v.FirstParty))
+	out.row("introspect", yes(v.Introspect))
+	out.row("grants", list(v.GrantTypes))
+	out.row("scope", dash(v.Scope))
+	out.row("resources", list(v.Resources))
+	out.row("origins", list(v.AllowedOrigins))
+	for _, setting := range [][2]string{{"idle ttl", v.IdleTTL}, {"absolute ttl", v.AbsoluteTTL}, {"leeway", v.Leeway}, {"lost-response window", v.LostResponseWindow}} {
+		if setting[1] != "" {
+			out.row(setting[0], setting[1])
+		}
+	}
+	if v.LostResponseBudget != nil {
+		out.row("lost-response budget", fmt.Sprint(*v.LostResponseBudget))
+	}
+	for _, secret := range v.Secrets {
+		out.row("secret of", timestamp(secret.CreatedAt), "expires "+timestamp(secret.ExpiresAt))
+	}
+	out.row("disabled", timestamp(v.DisabledAt))
+	out.row("created", timestamp(v.CreatedAt))
+}
+
+// clientFlags are the flags of clients create and update.
+type clientFlags struct {
+	id, name, kind, method             string
+	firstParty, introspect, disabled   bool
+	grants, scopes, resources, origins []string
+	idle, absolute, leeway, lostWindow time.Duration
+	lostBudget                         int
+}
+
+func (f *clientFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.name, "name", "", "name for people")
+	flags.StringVar(&f.method, "auth-method", "", "client_secret_basic or client_secret_post (default: either)")
+	flags.BoolVar(&f.firstParty, "first-party", false, "ours: may use the password grant and the account API")
+	flags.BoolVar(&f.introspect, "introspect", false, "may introspect tokens for its resources")
+	flags.StringArrayVar(&f.grants, "grant", nil, "allowed `grant`: password, refresh_token or client_credentials; repeatable")
+	flags.StringArrayVar(&f.scopes, "scope", nil, "allowed `scope`; repeatable")
+	flags.StringArrayVar(&f.resources, "resource", nil, "`URI` of a resource it may ask for (with --introspect: whose tokens it may introspect), the default first; repeatable")
+	flags.StringArrayVar(&f.origins, "allowed-origin", nil, "web `origin` whose scripts may call the token endpoint; repeatable")
+	flags.DurationVar(&f.idle, "idle-ttl", 0, "end its sessions when not refreshed for so long")
+	flags.DurationVar(&f.absolute, "absolute-ttl", 0, "end its sessions so long after login")
+	flags.DurationVar(&f.leeway, "leeway", 0, "repeat the answer to the same refresh token for so long")
+	flags.DurationVar(&f.lostWindow, "lost-response-window", 0, "repeat a lost answer for so long")
+	flags.IntVar(&f.lostBudget, "lost-response-budget", 0, "repeat lost answers of so many generations a day")
+}
+
+// apply sets on client what was given on the command line.
+func (f *clientFlags) apply(cmd *cobra.Command, client *authz.Client) {
+	given := cmd.Flags().Changed
+	assign(given("name"), &client.Name, f.name)
+	assign(given("auth-method"), &client.AuthMethod, authz.AuthMethod(f.method))
+	assign(given("first-party"), &client.FirstParty, f.firstParty)
+	assign(given("introspect"), &client.Introspect, f.introspect)
+	assign(given("grant"), &client.GrantTypes, f.grants)
+	assign(given("scope"), &client.Scope, authz.Scope(f.scopes))
+	assign(given("resource"), &client.Resources, f.resources)
+	assign(given("allowed-origin"), &client.AllowedOrigins, f.origins)
+	assign(given("idle-ttl"), &client.Refresh.IdleTTL, &f.idle)
+	assign(given("absolute-ttl"), &client.Refresh.AbsoluteTTL, &f.absolute)
+	assign(given("leeway"), &client.Refresh.Leeway, &f.leeway)
+	assign(given("lost-response-window"), &client.Refresh.LostResponseWindow, &f.lostWindow)
+	assign(given("lost-response-budget"), &client.Refresh.LostResponseBudget, &f.lostBudget)
+}
+
+func assign[T any](given bool, target *T, value T) {
+	if given {
+		*target = value
+	}
+}
+
+func (c *command) clientsCreate() *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use: "create", Short: "Register a client; a confidential one gets a secret, shown once", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client := authz.Client{ID: f.id}
+			switch f.kind {
+			case "public":
+				client.AuthMethod = authz.AuthNone
+			case "confidential":
+				client.AuthMethod = authz.AuthAnySecret
+			default:
+				return usageError{fmt.Errorf("--type %q: want public or confidential", f.kind)}
+			}
+			f.apply(cmd, &client)
+			return c.with(cmd.Context(), func(a *app) error {
+				created, secret, err := a.clients().Create(cmd.Context(), client)
+				if err != nil {
+					return err
+				}
+				view := viewClient(created, secret)
+				return c.print(view, view.draw)
+			})
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.id, "id", "", "client id (default: a random one)")
+	cmd.Flags().StringVar(&f.kind, "type", "", "public or confidential")
+	return cmd
+}
+
+// maxListed bounds what list commands print.
+const maxListed = 10_000
+
+func (c *command) clientsList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the clients, newest first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.with(cmd.Context(), func(a *app) error {
+				clients, err := a.clients().List(cmd.Context(), authz.Page{Limit: maxListed})
+				if err != nil {
+					return err
+				}
+				views := []clientView{}
+				for _, client := range clients {
+					views = append(views, viewClient(client, ""))
+				}
+				return c.print(views, func(out *table) {
+					out.row("CLIENT ID", "NAME", "TYPE", "FIRST PARTY", "GRANTS", "DISABLED")
+					for _, v := range views {
+						out.row(v.ID, dash(v.Name), v.Type, yes(v.FirstParty), list(v.GrantTypes), timestamp(v.DisabledAt))
+					}
+				})
+			})
+		},
+	}
+}
+
+func (c *command) clientsShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Show a client", Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.with(cmd.Context(), func(a *app) error {
+				client, err := a.clients().Find(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				view := viewClient(client, "")
+				return c.print(view, view.draw)
+			})
+		},
+	}
+}
+
+func (c *command) clientsUpdate() *cobra.Command {
+	var f clientFlags
+	cmd := &cobra.Command{
+		Use: "update ID", Short: "Change what is given of a client; disabling ends its sessions", Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.with(cmd.Context(), func(a *app) error {
+				client, err := a.clients().Update(cmd.Context(), args[0], func(client *authz.Client) {
+					f.apply(cmd, client)
+					if cmd.Flags().Changed("disabled") {
+						client.DisabledAt = disabledAt(f.disabled, client.DisabledAt, a.clock.Now())
+					}
+				})
+				if err != nil {
+					return err
+				}
+				view := viewClient(client, "")
+				return c.print(view, view.draw)
+			})
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&f.disabled, "disabled", false, "refuse the client (--disabled=false lets it in again)")
+	return cmd
+}
+
+func disabledAt(disabled bool, before, now time.Time) time.Time {
+	switch {
+	case !disabled:
+		return time.Time{}
+	case before.IsZero():
+		return now.Truncate(time.Millisecond)
+	}
+	return before
+}
+
+func (c *command) clientsRotateSecret() *cobra.Command {
+	var overlap time.Duration
+	cmd := &cobra.Command{
+		Use: "rotate-secret ID", Short: "Give a client a new secret, shown once", Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.with(cmd.Context(), func(a *app) error {
+				client, secret, err := a.clients().RotateSecret(cmd.Context(), args[0], overlap)
+				if err != nil {
+					return err
+				}
+				view := viewClient(client, secret)
+				return c.print(view, view.draw)
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long the old secret stays good")
+	return cmd
+}
+
+func (c *command) clientsDelete() *cobra.Command {
+	return &cobra.Command{
+		Use: "delete ID", Short: "End a client's sessions and delete it", Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.with(cmd.Context(), func(a *app) error {
+				if err := a.clients().Delete(cmd.Context(), args[0]); err != nil {
+					return err
+				}
+				return c.done("deleted", args[0])
+			})
+		},
+	}
+}
+
+// done prints that something has happened to a named thing.
+func (c *command) done(what, name string) error {
+	return c.print(map[string]string{what: name}, func(out *table) { out.text(what + " " + name) })
+}
+
+// exactArgs is cobra.ExactArgs with the exit code of a usage error.
+func exactArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%s: %w", cmd.UseLine(), err)}
+		}
+		return nil
+	}
+}

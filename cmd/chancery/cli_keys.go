@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"chancery/authz"
+	"chancery/keys"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *command) keysCommand() *cobra.Command {
+	return group("keys", "Show and rotate the signing keys", c.keysList(), c.keysRotate(), c.keysCompromise())
+}
+
+// keyView is a signing key as the command line prints it.
+type keyView struct {
+	ID            string    `json:"kid"`
+	Algorithm     string    `json:"alg"`
+	State         string    `json:"state"`
+	CreatedAt     time.Time `json:"created_at"`
+	ActivateAt    time.Time `json:"activate_at"`
+	RetireAt      time.Time `json:"retire_at,omitzero"`
+	RemoveAt      time.Time `json:"remove_at,omitzero"`
+	CompromisedAt time.Time `json:"compromised_at,omitzero"`
+}
+
+func viewKey(k keys.Key, now time.Time) keyView {
+	state := string(k.State(now))
+	if !k.CompromisedAt.IsZero() {
+		state = "compromised"
+	}
+	return keyView{
+		ID: k.ID, Algorithm: string(k.Algorithm), State: state, CreatedAt: k.CreatedAt, ActivateAt: k.ActivateAt,
+		RetireAt: k.RetireAt, RemoveAt: k.RemoveAt, CompromisedAt: k.CompromisedAt,
+	}
+}
+
+// keysView is the answer of keys list.
+type keysView struct {
+	Keys   []keyView  `json:"keys"`
+	Master masterView `json:"master_key"`
+}
+
+// masterView says which master key is first of the list, and when one that
+// came before it may be dropped.
+type masterView struct {
+	Fingerprint    string    `json:"fingerprint"`
+	FirstSince     time.Time `json:"first_since"`
+	DropOlderAfter time.Time `json:"drop_older_after"`
+}
+
+func (c *command) keysList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the signing keys, and say when an old master key may be dropped", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.with(cmd.Context(), func(a *app) error {
+				ctx := cmd.Context()
+				if err := a.rotator.Tick(ctx); err != nil {
+					return err
+				}
+				set, err := a.rotator.Keys(ctx)
+				if err != nil {
+					return err
+				}
+				longest, err := a.clients().LongestIdleTTL(ctx)
+				if err != nil {
+					return err
+				}
+				view := keysView{Keys: []keyView{}, Master: masterView{
+					Fingerprint: set.MasterFingerprint, FirstSince: set.MasterSince, DropOlderAfter: set.MasterSince.Add(longest),
+				}}
+				for _, k := range set.Keys {
+					view.Keys = append(view.Keys, viewKey(k, a.clock.Now()))
+				}
+				return c.print(view, view.draw)
+			})
+		},
+	}
+}
+
+func (v keysView) draw(out *table) {
+	out.row("KID", "ALG", "STATE", "SIGNS FROM", "RETIRES", "LEAVES JWKS")
+	for _, k := range v.Keys {
+		out.row(k.ID, k.Algorithm, k.State, timestamp(k.ActivateAt), timestamp(k.RetireAt), timestamp(k.RemoveAt))
+	}
+	out.text("")
+	out.text(fmt.Sprintf("master key %s is first since %s; every key is sealed under it.", v.Master.Fingerprint, timestamp(v.Master.FirstSince)))
+	out.text(fmt.Sprintf("An older master key may be dropped after %s, when no refresh token of its time is alive.", timestamp(v.Master.DropOlderAfter)))
+}
+
+func (c *command) keysRotate() *cobra.Command {
+	var algorithm string
+	cmd := &cobra.Command{
+		Use: "rotate", Short: "Publish a new key that signs after the publish-ahead time", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !keys.Algorithm(algorithm).Valid() {
+				return usageError{fmt.Errorf("--alg %q: want RS256, EdDSA or ES256", algorithm)}
+			}
+			return c.with(cmd.Context(), func(a *app) error {
+				key, err := a.rotator.Rotate(cmd.Context(), keys.Algorithm(algorithm))
+				if err != nil {
+					return err
+				}
+				view := viewKey(key, a.clock.Now())
+				return c.print(view, func(out *table) {
+					out.text(fmt.Sprintf("%s key %s is published and signs from %s", view.Algorithm, view.ID, timestamp(view.ActivateAt)))
+				})
+			})
+		},
+	}
+	cmd.Flags().StringVar(&algorithm, "alg", "", "RS256, EdDSA or ES256")
+	return cmd
+}
+
+func (c *command) keysCompromise() *cobra.Command {
+	var sure bool
+	cmd := &cobra.Command{
+		Use: "compromise KID", Short: "Take a key out of the JWKS at once; its tokens are refused from then on", Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !sure {
+				return usageError{errors.New("keys compromise: every token that this key signed is refused once verifiers have fetched the JWKS again; say --yes")}
+			}
+			return c.with(cmd.Context(), func(a *app) error {
+				replacement, err := a.rotator.Compromise(cmd.Context(), args[0])
+				if errors.Is(err, keys.ErrUnknownKey) {
+					return &authz.Error{Code: authz.NotFound, Description: fmt.Sprintf("there is no key %q", args[0])}
+				}
+				if err != nil {
+					return err
+				}
+				answer := map[string]string{"compromised": args[0], "replacement": replacement.ID}
+				return c.print(answer, func(out *table) {
+					out.text("compromised " + args[0])
+					if replacement.ID != "" {
+						out.text(fmt.Sprintf("%s signs from %s", replacement.ID, timestamp(replacement.ActivateAt)))
+					}
+				})
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&sure, "yes", false, "yes, refuse every token of this key")
+	return cmd
+}

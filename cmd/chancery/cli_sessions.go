@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"chancery/authz"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *command) sessionsCommand() *cobra.Command {
+	return group("sessions", "List and revoke sessions", c.sessionsList(), c.sessionsRevoke())
+}
+
+// sessionView is a session as the command line prints it.
+type sessionView struct {
+	ID         string    `json:"sid"`
+	State      string    `json:"state"`
+	Cause      string    `json:"cause,omitempty"`
+	UserID     string    `json:"user_id"`
+	ClientID   string    `json:"client_id"`
+	Scope      string    `json:"scope"`
+	Resources  []string  `json:"resources"`
+	Address    string    `json:"address,omitempty"`
+	UserAgent  string    `json:"user_agent,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
+	LastUsedAt time.Time `json:"last_used_at"`
+	ExpiresAt  time.Time `json:"absolute_expires_at"`
+	EndedAt    time.Time `json:"revoked_at,omitzero"`
+}
+
+func viewSession(f authz.Family, now time.Time) sessionView {
+	state := "live"
+	if cause := f.State(now); cause != "" {
+		state = string(cause)
+	}
+	return sessionView{
+		ID: f.SessionID, State: state, Cause: string(f.RevokedCause), UserID: f.UserID, ClientID: f.ClientID, Scope: f.Scope.String(),
+		Resources: slices.Concat([]string{}, f.Resources), Address: f.Device.Address, UserAgent: f.Device.UserAgent,
+		CreatedAt: f.CreatedAt, LastUsedAt: f.RotatedAt, ExpiresAt: f.AbsoluteExpiresAt, EndedAt: f.RevokedAt,
+	}
+}
+
+func (c *command) sessionsList() *cobra.Command {
+	var username, clientID string
+	var all bool
+	var limit int
+	cmd := &cobra.Command{
+		Use: "list", Short: "List sessions, newest first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.with(cmd.Context(), func(a *app) error {
+				filter := authz.SessionFilter{ClientID: clientID, Live: !all, Page: authz.Page{Limit: min(max(limit, 1), maxListed)}}
+				if username != "" {
+					user, err := a.users().Find(cmd.Context(), username)
+					if err != nil {
+						return err
+					}
+					filter.UserID = user.ID
+				}
+				families, err := a.sessions.List(cmd.Context(), filter)
+				if err != nil {
+					return err
+				}
+				views := []sessionView{}
+				for _, family := range families {
+					views = append(views, viewSession(family, a.clock.Now()))
+				}
+				return c.print(views, func(out *table) {
+					out.row("SID", "STATE", "CAUSE", "USER", "CLIENT", "ADDRESS", "LAST USED", "CREATED")
+					for _, v := range views {
+						out.row(v.ID, v.State, dash(v.Cause), v.UserID, v.ClientID, dash(v.Address), timestamp(v.LastUsedAt), timestamp(v.CreatedAt))
+					}
+				})
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&username, "user", "", "only those of this user, by `name`")
+	flags.StringVar(&clientID, "client", "", "only those of this client, by `id`")
+	flags.BoolVar(&all, "all", false, "also those that have ended")
+	flags.IntVar(&limit, "limit", 100, "at most so many")
+	return cmd
+}
+
+func (c *command) sessionsRevoke() *cobra.Command {
+	var username, clientID string
+	var all bool
+	cmd := &cobra.Command{
+		Use: "revoke [ID | --user NAME | --client ID | --all]", Short: "End sessions",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			given := len(args)
+			for _, name := range []string{"user", "client", "all"} {
+				if cmd.Flags().Changed(name) {
+					given++
+				}
+			}
+			if given != 1 {
+				return usageError{errors.New("sessions revoke: want a session ID, --user NAME, --client ID or --all")}
+			}
+			return c.with(cmd.Context(), func(a *app) error {
+				ending := authz.Ending{ClientID: clientID, All: all, Cause: authz.CauseAdmin, Actor: a.actor}
+				if len(args) == 1 {
+					ending.SessionID = args[0]
+				}
+				if username != "" {
+					user, err := a.users().Find(cmd.Context(), username)
+					if err != nil {
+						return err
+					}
+					ending.UserID = user.ID
+				}
+				n, err := a.sessions.End(cmd.Context(), ending)
+				if err != nil {
+					return err
+				}
+				if n == 0 && ending.SessionID != "" {
+					return fmt.Errorf("there is no live session %q", ending.SessionID)
+				}
+				return c.print(map[string]int{"revoked": n}, func(out *table) { out.text(fmt.Sprintf("revoked %d", n)) })
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&username, "user", "", "every session of this user, by `name`")
+	flags.StringVar(&clientID, "client", "", "every session of this client, by `id`")
+	flags.BoolVar(&all, "all", false, "every session there is")
+	return cmd
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"chancery/authz"
+	"chancery/storage"
+	"chancery/web"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+// Limits of the HTTP server.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+	shutdownTimeout   = 15 * time.Second
+)
+
+// Intervals of the loops.
+const (
+	keyInterval   = time.Minute
+	clockInterval = time.Minute
+	purgeInterval = 5 * time.Minute
+)
+
+func (c *command) serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "serve", Short: "Run the server", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.with(cmd.Context(), func(a *app) error { return c.serve(cmd.Context(), a) })
+		},
+	}
+}
+
+// serve runs the server until ctx ends: it stops accepting, lets requests end,
+// and then stops the loops.
+func (c *command) serve(ctx context.Context, a *app) error {
+	if err := a.prepare(ctx); err != nil {
+		return err
+	}
+	if err := c.firstStart(ctx, a); err != nil {
+		return err
+	}
+	events := storage.NewEventWriter(a.db, a.log)
+	handler, err := a.handler(ctx, events)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	_, _ = fmt.Fprintf(c.stdout, "Chancery listens on %s as %s\n", listener.Addr(), a.config.Issuer)
+
+	// The loops outlive the requests, which may still need them.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	loops, background := errgroup.WithContext(background)
+	loops.Go(func() error { return events.Run(background) })
+	loops.Go(func() error { return a.watcher.Run(background) })
+	loops.Go(func() error { return a.every(background, keyInterval, "key rotation", a.rotator.Tick) })
+	loops.Go(func() error { return a.every(background, clockInterval, "clock sync", a.clock.Sync) })
+	loops.Go(func() error { return a.every(background, purgeInterval, "purge", a.purge) })
+
+	err = a.serveHTTP(ctx, listener, handler)
+	stop()
+	return errors.Join(err, loops.Wait())
+}
+
+// prepare makes what a server needs before its first request.
+func (a *app) prepare(ctx context.Context) error {
+	if err := a.rotator.Tick(ctx); err != nil {
+		return fmt.Errorf("signing keys: %w", err)
+	}
+	durable, err := a.db.Durable(ctx)
+	if err != nil {
+		return err
+	}
+	if !durable {
+		a.log.Warn("synchronous_commit is off: a crash of Postgres can lose revocations and rotations that were acknowledged")
+	}
+	return nil
+}
+
+// handler wires the services behind the endpoints.
+func (a *app) handler(ctx context.Context, events authz.EventSink) (http.Handler, error) {
+	refreshes, err := a.refreshTokens()
+	if err != nil {
+		return nil, err
+	}
+	service := &authz.Service{
+		Settings: a.settings, Now: a.clock.Now, Registry: a.registry, Logins: a.db, Families: a.db, Sessions: a.sessions, Denylist: a.db,
+		Indexes: a.indexes, Events: events, Refreshes: refreshes, Passwords: a.hasher, Signer: a.rotator.Ring,
+	}
+	server, err := web.New(web.Options{
+		Issuer: a.config.Issuer, Service: service, Registry: a.registry, Keys: a.rotator.Ring, JWKSMaxAge: a.config.Keys.JWKSMaxAge,
+		PasswordGrant: a.config.PasswordGrant.Enabled, TrustedProxies: a.config.TrustedProxies,
+		Ready: a.readyChecks(), Version: buildVersion(), Log: a.log, Now: a.clock.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := server.Documents.Rebuild(ctx); err != nil {
+		return nil, err
+	}
+	a.watcher.Registrations = func(ctx context.Context) error {
+		a.registry.Invalidate()
+		return server.Documents.Rebuild(ctx)
+	}
+	a.watcher.Keys = a.rotator.Tick
+	return server, nil
+}
+
+var (
+	errDatabase = errors.New("the database does not answer")
+	errNoKeys   = errors.New("no signing keys are loaded")
+)
+
+func (a *app) readyChecks() []web.Check {
+	return []web.Check{
+		{Name: "database", Run: func(ctx context.Context) error {
+			if a.db.Ping(ctx) != nil {
+				return errDatabase
+			}
+			return nil
+		}},
+		{Name: "keys", Run: func(context.Context) error {
+			if a.clock.Now().Sub(a.rotator.Ring.LoadedAt()) > a.config.Keys.PublishAhead {
+				return errNoKeys
+			}
+			return nil
+		}},
+		{Name: "clock", Run: a.clock.Check},
+	}
+}
+
+// serveHTTP serves until ctx ends and every request that had begun is done.
+func (a *app) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	}
+	served := make(chan error, 1)
+	go func() {
+		if a.config.TLS.CertFile != "" {
+			served <- server.ServeTLS(listener, a.config.TLS.CertFile, a.config.TLS.KeyFile)
+		} else {
+			served <- server.Serve(listener)
+		}
+	}()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	a.log.Info("shutting down")
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := server.Shutdown(bounded)
+	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// purge deletes what is over, if this node holds the lease.
+func (a *app) purge(ctx context.Context) error {
+	n, err := a.purger.Tick(ctx)
+	if n > 0 {
+		a.log.Info("expired rows deleted", "rows", n)
+	}
+	return err
+}

@@ -1,0 +1,118 @@
+package configs
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits that the rules of other packages set; they are repeated here so that
+// the report names the key, and held together by a test in cmd.
+const (
+	minTokenTTL = time.Minute
+	maxTokenTTL = 24 * time.Hour
+	maxLeeway   = 5 * time.Minute
+	maxLost     = 24 * time.Hour
+	maxBudget   = 100
+	maxAbsolute = 10 * 365 * 24 * time.Hour
+)
+
+// checker collects problems.
+type checker struct{ problems Problems }
+
+func (c *checker) require(ok bool, key, format string, args ...any) {
+	if !ok {
+		c.problems = append(c.problems, key+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+// check returns everything that is wrong with the values.
+func (c Config) check() Problems {
+	p := &checker{}
+	c.checkAddresses(p)
+	c.checkDatabase(p)
+	c.checkRefresh(p)
+	c.checkKeys(p)
+	p.require(c.Password.MemoryKiB >= 8*c.Password.Parallelism && c.Password.MemoryKiB <= 1<<20, "password.memory_kib", "%d: want at least 8 per thread and at most 1048576", c.Password.MemoryKiB)
+	p.require(c.Password.Iterations >= 1 && c.Password.Iterations <= 20, "password.iterations", "%d: want 1 to 20", c.Password.Iterations)
+	p.require(c.Password.Parallelism >= 1 && c.Password.Parallelism <= 16, "password.parallelism", "%d: want 1 to 16", c.Password.Parallelism)
+	p.require(c.Events.Retention >= time.Hour, "events.retention", "%s: want at least 1h", c.Events.Retention)
+	p.require(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "%q: want debug, info, warn or error", c.Log.Level)
+	p.require(slices.Contains([]string{"", "text", "json"}, c.Log.Format), "log.format", "%q: want text or json", c.Log.Format)
+	return p.problems
+}
+
+func (c Config) checkAddresses(p *checker) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	p.require(err == nil && port != "", "listen", "%q: want host:port", c.Listen)
+	c.checkIssuer(p, err == nil && !loopback(host))
+	for _, proxy := range c.TrustedProxies {
+		_, prefixErr := netip.ParsePrefix(proxy)
+		_, addrErr := netip.ParseAddr(proxy)
+		p.require(prefixErr == nil || addrErr == nil, "trusted_proxies", "%q: want an address or a network such as 10.0.0.0/8", proxy)
+	}
+	p.require((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls", "want both cert_file and key_file, or none")
+	for key, path := range map[string]string{"tls.cert_file": c.TLS.CertFile, "tls.key_file": c.TLS.KeyFile} {
+		if path != "" {
+			_, err := os.Stat(path)
+			p.require(err == nil, key, "%v", err)
+		}
+	}
+}
+
+func (c Config) checkIssuer(p *checker, public bool) {
+	issuer, err := url.Parse(c.Issuer)
+	valid := err == nil && (issuer.Scheme == "https" || issuer.Scheme == "http") && issuer.Host != "" && issuer.User == nil &&
+		issuer.RawQuery == "" && !strings.ContainsAny(c.Issuer, "?#\"\\ ") && !strings.HasSuffix(c.Issuer, "/")
+	p.require(valid, "issuer", "%q: want a URL without query, fragment and trailing slash", c.Issuer)
+	if !valid || issuer.Scheme == "https" {
+		return
+	}
+	p.require(loopback(issuer.Hostname()), "issuer", "%q: want https, except on a loopback host", c.Issuer)
+	p.require(!public, "listen", "%q: an http issuer may only listen on a loopback address", c.Listen)
+}
+
+func loopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (err == nil && address.IsLoopback())
+}
+
+func (c Config) checkDatabase(p *checker) {
+	if c.DatabaseDirectURL != "" {
+		p.require(!c.Embedded() && isPostgres(c.DatabaseDirectURL), "database_direct_url", "want a postgres:// address, beside one in database_url")
+	}
+	p.require(c.Embedded() || c.MasterKey != "", "master_key", "must be given with Postgres, the same on every node; %q makes one", "openssl rand -base64 32")
+	if c.MasterKey == "" {
+		return
+	}
+	for i, part := range strings.Split(c.MasterKey, ",") {
+		part = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(strings.TrimSpace(part), "="))
+		key, err := base64.RawURLEncoding.DecodeString(part)
+		p.require(err == nil && len(key) == 32, "master_key", "entry %d: want base64 of 32 bytes", i+1)
+	}
+}
+
+func (c Config) checkRefresh(p *checker) {
+	r := c.Refresh
+	p.require(c.AccessTokenTTL >= minTokenTTL && c.AccessTokenTTL <= maxTokenTTL, "access_token_ttl", "%s: want %s to %s", c.AccessTokenTTL, minTokenTTL, maxTokenTTL)
+	p.require(r.AbsoluteTTL >= time.Minute && r.AbsoluteTTL <= maxAbsolute, "refresh.absolute_ttl", "%s: want 1m to %s", r.AbsoluteTTL, maxAbsolute)
+	p.require(r.IdleTTL >= time.Minute && r.IdleTTL <= r.AbsoluteTTL, "refresh.idle_ttl", "%s: want 1m to refresh.absolute_ttl (%s)", r.IdleTTL, r.AbsoluteTTL)
+	p.require(r.Leeway >= 0 && r.Leeway <= maxLeeway && r.Leeway <= r.IdleTTL, "refresh.leeway", "%s: want 0s to %s and at most refresh.idle_ttl (%s)", r.Leeway, maxLeeway, r.IdleTTL)
+	p.require(r.LostResponseWindow >= r.Leeway && r.LostResponseWindow <= maxLost && r.LostResponseWindow <= r.IdleTTL, "refresh.lost_response_window",
+		"%s: want refresh.leeway (%s) to %s and at most refresh.idle_ttl (%s)", r.LostResponseWindow, r.Leeway, maxLost, r.IdleTTL)
+	p.require(r.LostResponseBudget >= 0 && r.LostResponseBudget <= maxBudget, "refresh.lost_response_budget", "%d: want 0 to %d", r.LostResponseBudget, maxBudget)
+}
+
+func (c Config) checkKeys(p *checker) {
+	k := c.Keys
+	p.require(k.JWKSMaxAge >= time.Minute && k.JWKSMaxAge <= 24*time.Hour, "keys.jwks_max_age", "%s: want 1m to 24h", k.JWKSMaxAge)
+	least := 2*k.JWKSMaxAge + ClockSkew
+	p.require(k.PublishAhead >= least, "keys.publish_ahead", "%s: want at least twice keys.jwks_max_age and %s (%s)", k.PublishAhead, ClockSkew, least)
+	p.require(k.RotationPeriod >= 2*k.PublishAhead, "keys.rotation_period", "%s: want at least twice keys.publish_ahead (%s)", k.RotationPeriod, 2*k.PublishAhead)
+}

@@ -1,0 +1,120 @@
+// Package configs owns the configuration: which settings there are, their
+// defaults, where they are read from (file, environment, flags), and what is
+// wrong with them. It leaves to others what the settings do; package cmd is the
+// only one that reads them.
+package configs
+
+import (
+	"net/url"
+	"path/filepath"
+	"time"
+)
+
+// Config is the whole configuration. Every key is documented in README.
+type Config struct {
+	Listen            string        `koanf:"listen"`
+	Issuer            string        `koanf:"issuer"`
+	DataDir           string        `koanf:"data_dir"`
+	DatabaseURL       string        `koanf:"database_url" secret:"url"`
+	DatabaseDirectURL string        `koanf:"database_direct_url" secret:"url"`
+	MasterKey         string        `koanf:"master_key" secret:"value"`
+	TrustedProxies    []string      `koanf:"trusted_proxies"`
+	TLS               TLS           `koanf:"tls"`
+	AccessTokenTTL    time.Duration `koanf:"access_token_ttl"`
+	Refresh           Refresh       `koanf:"refresh"`
+	Keys              Keys          `koanf:"keys"`
+	PasswordGrant     PasswordGrant `koanf:"password_grant"`
+	Password          Password      `koanf:"password"`
+	Events            Events        `koanf:"events"`
+	Log               Log           `koanf:"log"`
+}
+
+// TLS names the certificate of the listener; without one it speaks plain HTTP.
+type TLS struct {
+	CertFile string `koanf:"cert_file"`
+	KeyFile  string `koanf:"key_file"`
+}
+
+// Refresh holds the durations of sessions; a client may have its own.
+type Refresh struct {
+	IdleTTL            time.Duration `koanf:"idle_ttl"`
+	AbsoluteTTL        time.Duration `koanf:"absolute_ttl"`
+	Leeway             time.Duration `koanf:"leeway"`
+	LostResponseWindow time.Duration `koanf:"lost_response_window"`
+	LostResponseBudget int           `koanf:"lost_response_budget"`
+}
+
+// Keys holds the durations of signing keys.
+type Keys struct {
+	RotationPeriod time.Duration `koanf:"rotation_period"`
+	PublishAhead   time.Duration `koanf:"publish_ahead"`
+	JWKSMaxAge     time.Duration `koanf:"jwks_max_age"`
+}
+
+// PasswordGrant turns the password grant on or off.
+type PasswordGrant struct {
+	Enabled bool `koanf:"enabled"`
+}
+
+// Password holds the cost of password hashes.
+type Password struct {
+	MemoryKiB   int `koanf:"memory_kib"`
+	Iterations  int `koanf:"iterations"`
+	Parallelism int `koanf:"parallelism"`
+}
+
+// Events says how long security events are kept.
+type Events struct {
+	Retention time.Duration `koanf:"retention"`
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	Level string `koanf:"level"`
+	// Format is text, json, or empty for text on a terminal and else json.
+	Format string `koanf:"format"`
+}
+
+// Default returns the configuration of a machine that configures nothing.
+func Default() Config {
+	return Config{
+		Listen:         "127.0.0.1:8080",
+		Issuer:         "http://localhost:8080",
+		DataDir:        "./data",
+		AccessTokenTTL: 15 * time.Minute,
+		Refresh: Refresh{
+			IdleTTL: 168 * time.Hour, AbsoluteTTL: 2160 * time.Hour,
+			Leeway: 30 * time.Second, LostResponseWindow: 10 * time.Minute, LostResponseBudget: 3,
+		},
+		Keys:          Keys{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, JWKSMaxAge: 10 * time.Minute},
+		PasswordGrant: PasswordGrant{Enabled: true},
+		Password:      Password{MemoryKiB: 19456, Iterations: 2, Parallelism: 1},
+		Events:        Events{Retention: 90 * 24 * time.Hour},
+		Log:           Log{Level: "info"},
+	}
+}
+
+// Embedded reports whether the database is SQLite in a file of this machine.
+func (c Config) Embedded() bool { return !isPostgres(c.DatabaseURL) }
+
+// Database returns the address of the database: DatabaseURL, or the SQLite
+// file in DataDir.
+func (c Config) Database() string {
+	if c.DatabaseURL != "" {
+		return c.DatabaseURL
+	}
+	return filepath.Join(c.DataDir, "chancery.db")
+}
+
+// ClockSkew is how far apart the clocks of nodes and verifiers may be. It is
+// part of the times that derive from others.
+const ClockSkew = time.Minute
+
+// KeyMargin is how long a retired key stays published after the last token it
+// signed is dead.
+func (c Config) KeyMargin() time.Duration { return c.Keys.JWKSMaxAge + ClockSkew }
+
+func isPostgres(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql")
+}

@@ -1,0 +1,289 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"chancery/authz"
+	"chancery/authz/authztest"
+	"chancery/authz/password"
+	"chancery/keys"
+	"chancery/keys/keystest"
+	"chancery/web"
+)
+
+// issuer is deliberately not the address that the tests talk to.
+const issuer = "https://as.example"
+
+// What every server of these tests knows.
+const (
+	apiURI   = "https://api.example"   // RS256; scopes read, write, manage (role manager)
+	otherURI = "https://other.example" // EdDSA, 5 minutes; scope other
+	username = "alice"                 // roles: reader
+	secretPW = "correct horse battery staple"
+)
+
+// server is the real service over the store in memory, behind real endpoints.
+type server struct {
+	t       testing.TB
+	handler *web.Server
+	store   *authztest.Memory
+	clock   *testClock
+	rotator *keys.Rotator
+	log     *syncBuffer
+	users   *authz.Users
+	clients *authz.Clients
+	service *authz.Service
+	// secrets of the confidential clients by id.
+	secrets map[string]authz.Secret
+}
+
+// testClock is a time that tests move by hand.
+type testClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *testClock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
+func (c *testClock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// syncBuffer is a log that may be written from several goroutines.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+func (b *syncBuffer) String() string { b.mu.Lock(); defer b.mu.Unlock(); return b.buf.String() }
+
+// shared is made once: RSA keys are slow to make and a set can serve all tests.
+var shared = sync.OnceValue(func() *keystest.Memory { return &keystest.Memory{} })
+
+// options change a server before it is made.
+type options struct {
+	issuer         string
+	passwordGrant  bool
+	trustedProxies []string
+	refresh        authz.RefreshPolicy
+}
+
+// newServer returns a server with these clients:
+//
+//	app    public, first-party: password, refresh; read write manage; api, other
+//	app2   as app
+//	web    confidential, first-party: password, refresh; origin https://app.example
+//	robot  confidential: client_credentials; read write other; api, other
+//	api    confidential: introspects tokens for api
+//	basic  as robot, client_secret_basic alone;  post: client_secret_post alone
+//	plain  public, not first-party: refresh only
+func newServer(t testing.TB, edit ...func(*options)) *server {
+	t.Helper()
+	o := options{issuer: issuer, passwordGrant: true, refresh: authz.RefreshPolicy{
+		IdleTTL: 168 * time.Hour, AbsoluteTTL: 2160 * time.Hour, Leeway: 30 * time.Second, LostResponseWindow: 10 * time.Minute, LostResponseBudget: 3,
+	}}
+	for _, e := range edit {
+		e(&o)
+	}
+	s := &server{t: t, store: authztest.NewMemory(), clock: &testClock{now: authztest.T0}, log: &syncBuffer{}, secrets: map[string]authz.Secret{}}
+	hasher, err := password.New(password.Params{MemoryKiB: 64, Iterations: 1, Parallelism: 1})
+	must(t, err)
+	settings := authz.Settings{Issuer: o.issuer, AccessTokenTTL: 15 * time.Minute, PasswordGrant: o.passwordGrant, Refresh: o.refresh}
+	registry := authz.NewRegistry(o.issuer, s.store, nil)
+	indexes := authz.NewIndexes(s.store, s.clock.Now)
+	sessions := &authz.Sessions{Store: s.store, Now: s.clock.Now}
+	s.users = &authz.Users{Store: s.store, Bans: s.store, Passwords: hasher, Now: s.clock.Now, Actor: "test"}
+	s.clients = &authz.Clients{Settings: settings, Store: s.store, Lookup: registry, Indexes: indexes, Sessions: sessions, Now: s.clock.Now}
+	refreshes, err := authz.NewRefreshTokens([]authz.MACKey{{ID: 7, Secret: [32]byte{1}}})
+	must(t, err)
+	s.newRotator()
+	s.service = &authz.Service{
+		Settings: settings, Now: s.clock.Now, Registry: registry, Logins: s.store, Families: s.store, Sessions: sessions, Denylist: s.store,
+		Indexes: indexes, Events: s.store, Refreshes: refreshes, Passwords: hasher, Signer: s.rotator.Ring,
+	}
+	s.register()
+	registry.Invalidate()
+	s.handler, err = web.New(web.Options{
+		Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant,
+		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,
+		Ready: []web.Check{{Name: "database", Run: func(ctx context.Context) error { _, err := s.store.Registrations(ctx); return err }}},
+	})
+	must(t, err)
+	must(t, s.handler.Documents.Rebuild(t.Context()))
+	return s
+}
+
+func (s *server) newRotator() {
+	master, err := keys.ParseMasterKeys(strings.Repeat("A", 43))
+	must(s.t, err)
+	sealer, err := keys.NewSealer(master)
+	must(s.t, err)
+	s.rotator = &keys.Rotator{
+		Store: shared(), Sealer: sealer, Ring: keys.NewRing(s.clock.Now, 24*time.Hour), Now: s.clock.Now,
+		Policy: func(context.Context) (keys.Policy, error) {
+			return keys.Policy{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, Margin: 11 * time.Minute, MaxTokenTTL: 15 * time.Minute}, nil
+		},
+	}
+	must(s.t, s.rotator.Tick(s.t.Context()))
+}
+
+func (s *server) register() {
+	ctx := s.t.Context()
+	for _, resource := range []authz.Resource{
+		{URI: apiURI, Algorithm: "RS256", Scopes: []authz.ResourceScope{{Name: "read"}, {Name: "write"}, {Name: "manage", Roles: []string{"manager"}}}},
+		{URI: otherURI, Algorithm: "EdDSA", AccessTokenTTL: 5 * time.Minute, Scopes: []authz.ResourceScope{{Name: "other"}}},
+	} {
+		must(s.t, s.store.InsertResource(ctx, resource))
+	}
+	login := []string{authz.GrantPassword, authz.GrantRefreshToken}
+	machine := []string{authz.GrantClientCredentials}
+	userScope, robotScope := authz.Scope{"read", "write", "manage", "other"}, authz.Scope{"read", "write", "other"}
+	both := []string{apiURI, otherURI}
+	for _, client := range []authz.Client{
+		{ID: "app", AuthMethod: authz.AuthNone, FirstParty: true, GrantTypes: login, Scope: userScope, Resources: both},
+		{ID: "app2", AuthMethod: authz.AuthNone, FirstParty: true, GrantTypes: login, Scope: userScope, Resources: both},
+		{ID: "web", AuthMethod: authz.AuthAnySecret, FirstParty: true, GrantTypes: login, Scope: userScope, Resources: both, AllowedOrigins: []string{"https://app.example"}},
+		{ID: "robot", AuthMethod: authz.AuthAnySecret, GrantTypes: machine, Scope: robotScope, Resources: both},
+		{ID: "api", AuthMethod: authz.AuthAnySecret, Introspect: true, Resources: []string{apiURI}},
+		{ID: "basic", AuthMethod: authz.AuthBasic, GrantTypes: machine, Scope: robotScope, Resources: both},
+		{ID: "post", AuthMethod: authz.AuthPost, GrantTypes: machine, Scope: robotScope, Resources: both},
+		{ID: "plain", AuthMethod: authz.AuthNone, GrantTypes: []string{authz.GrantRefreshToken}, Scope: authz.Scope{"read"}, Resources: both},
+	} {
+		_, secret, err := s.clients.Create(ctx, client)
+		must(s.t, err)
+		s.secrets[client.ID] = secret
+	}
+	_, err := s.users.Create(ctx, authz.NewUser{Username: username, Password: secretPW, Roles: []string{"reader"}})
+	must(s.t, err)
+}
+
+// updateClient changes a registration, as an admin on another node would.
+func (s *server) updateClient(id string, edit func(*authz.Client)) {
+	s.t.Helper()
+	_, err := s.clients.Update(s.t.Context(), id, edit)
+	must(s.t, err)
+	s.service.Registry.Invalidate()
+}
+
+// answer is a response with its body read and, where it is JSON, decoded.
+type answer struct {
+	*http.Response
+	body string
+	json map[string]any
+}
+
+// do sends the request to the handler.
+func (s *server) do(r *http.Request) answer {
+	s.t.Helper()
+	recorder := httptest.NewRecorder()
+	s.handler.ServeHTTP(recorder, r)
+	response := recorder.Result()
+	body, err := io.ReadAll(response.Body)
+	must(s.t, err)
+	a := answer{Response: response, body: string(body)}
+	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+		if err := json.Unmarshal(body, &a.json); err != nil {
+			s.t.Fatalf("body %q is not JSON: %v", body, err)
+		}
+	}
+	return a
+}
+
+// get sends a GET request.
+func (s *server) get(path string) answer {
+	s.t.Helper()
+	return s.do(httptest.NewRequestWithContext(s.t.Context(), http.MethodGet, path, nil))
+}
+
+// form returns a POST request with the parameters as name, value pairs. An
+// edit may change it.
+func (s *server) form(path string, pairs ...string) *http.Request {
+	s.t.Helper()
+	values := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		values.Add(pairs[i], pairs[i+1])
+	}
+	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, path, strings.NewReader(values.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
+}
+
+// post sends a form.
+func (s *server) post(path string, pairs ...string) answer {
+	s.t.Helper()
+	return s.do(s.form(path, pairs...))
+}
+
+// as sends a form to path with the client's credentials: Basic for a
+// confidential client, client_id for a public one.
+func (s *server) as(clientID, path string, pairs ...string) answer {
+	s.t.Helper()
+	if secret := s.secrets[clientID]; secret != "" {
+		r := s.form(path, pairs...)
+		r.SetBasicAuth(url.QueryEscape(clientID), url.QueryEscape(secret.Reveal()))
+		return s.do(r)
+	}
+	return s.post(path, append([]string{"client_id", clientID}, pairs...)...)
+}
+
+// login logs alice in through the client and returns the answer.
+func (s *server) login(clientID string, pairs ...string) answer {
+	s.t.Helper()
+	a := s.as(clientID, "/oauth/token", append([]string{"grant_type", "password", "username", username, "password", secretPW}, pairs...)...)
+	if a.StatusCode != http.StatusOK {
+		s.t.Fatalf("login: %d %s", a.StatusCode, a.body)
+	}
+	return a
+}
+
+// refresh sends a refresh token.
+func (s *server) refresh(clientID, token string, pairs ...string) answer {
+	s.t.Helper()
+	return s.as(clientID, "/oauth/token", append([]string{"grant_type", "refresh_token", "refresh_token", token}, pairs...)...)
+}
+
+// str returns a member of the JSON body as a string.
+func (a answer) str(name string) string { value, _ := a.json[name].(string); return value }
+
+// claims returns the verified claims of an access token.
+func (s *server) claims(token string) map[string]any {
+	s.t.Helper()
+	payload, err := s.rotator.Ring.Verify(token, "at+jwt")
+	must(s.t, err)
+	var claims map[string]any
+	must(s.t, json.Unmarshal(payload, &claims))
+	return claims
+}
+
+// expect fails the test unless the answer has the status and, if not empty,
+// the error code.
+func (s *server) expect(a answer, status int, code string) {
+	s.t.Helper()
+	if a.StatusCode != status || (code != "" && a.str("error") != code) {
+		s.t.Errorf("answer = %d %s, want %d with error %q", a.StatusCode, a.body, status, code)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,62 @@
+package oauth
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"chancery/authz"
+)
+
+var (
+	errTwoMethods   = badRequest("The client uses more than one authentication method.")
+	errTwoClients   = badRequest("The client_id parameter differs from the Authorization header.")
+	errNoClient     = &authz.Error{Code: authz.InvalidClient, Description: "Client authentication failed."}
+	assertionFields = []string{"client_assertion", "client_assertion_type"}
+)
+
+// readCredentials returns how the request identifies its client: by HTTP Basic
+// (RFC 6749 section 2.3.1), by parameters of the body, or by client_id alone.
+func readCredentials(r *http.Request, f form) (authz.Credentials, error) {
+	headers := r.Header.Values("Authorization")
+	id, secret := f.value("client_id"), f.value("client_secret")
+	asserted := f.value(assertionFields[0]) != "" || f.value(assertionFields[1]) != ""
+	switch {
+	case len(headers) > 1, len(headers) == 1 && (secret != "" || asserted), secret != "" && asserted:
+		return authz.Credentials{}, errTwoMethods
+	case asserted:
+		return authz.Credentials{}, errNoClient // private_key_jwt is not supported
+	case len(headers) == 1:
+		credentials, err := readBasic(headers[0])
+		if err == nil && id != "" && id != credentials.ClientID {
+			return authz.Credentials{}, errTwoClients
+		}
+		return credentials, err
+	case id == "":
+		return authz.Credentials{}, errNoClient
+	case secret != "":
+		return authz.Credentials{ClientID: id, Secret: authz.Secret(secret), Method: authz.AuthPost}, nil
+	}
+	return authz.Credentials{ClientID: id, Method: authz.AuthNone}, nil
+}
+
+// readBasic reads an Authorization header. Both halves are form-encoded before
+// they are joined, which a colon or percent sign in them depends on.
+func readBasic(header string) (authz.Credentials, error) {
+	scheme, encoded, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return authz.Credentials{}, errNoClient
+	}
+	decoded, err := base64.StdEncoding.DecodeString(strings.TrimLeft(encoded, " "))
+	if err != nil {
+		return authz.Credentials{}, errNoClient
+	}
+	left, right, found := strings.Cut(string(decoded), ":")
+	id, idErr := url.QueryUnescape(left)
+	secret, secretErr := url.QueryUnescape(right)
+	if !found || id == "" || idErr != nil || secretErr != nil {
+		return authz.Credentials{}, errNoClient
+	}
+	return authz.Credentials{ClientID: id, Secret: authz.Secret(secret), Method: authz.AuthBasic}, nil
+}

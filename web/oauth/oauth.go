@@ -1,0 +1,213 @@
+// Package oauth owns the token, revocation and introspection endpoints as they
+// are on the wire: how a form and the client's credentials are read, and how
+// the answers are written (RFC 6749, 7009, 7662). It leaves every decision to
+// package authz, and errors to package respond.
+package oauth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"chancery/authz"
+	"chancery/web/respond"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Service answers the endpoints. Expected failures are *authz.Error.
+type Service interface {
+	Token(ctx context.Context, request authz.TokenRequest) (authz.TokenResponse, error)
+	Revoke(ctx context.Context, query authz.TokenQuery) error
+	Introspect(ctx context.Context, query authz.TokenQuery) (authz.Introspection, error)
+}
+
+// Origins says which web origins may read which answers.
+type Origins interface {
+	// OriginAllowed reports whether any client allows the origin.
+	OriginAllowed(ctx context.Context, origin string) (bool, error)
+	// ClientAllowsOrigin reports whether the client does.
+	ClientAllowsOrigin(ctx context.Context, clientID, origin string) (bool, error)
+}
+
+// Endpoints are the OAuth endpoints. All fields must be set.
+type Endpoints struct {
+	Service Service
+	Origins Origins
+	Respond respond.Responder
+	// Now is the service's clock.
+	Now func() time.Time
+	// PasswordGrant says whether the password grant is advertised.
+	PasswordGrant bool
+}
+
+// Paths of the endpoints, below the issuer.
+const (
+	tokenPath      = "/oauth/token"
+	revokePath     = "/oauth/revoke"
+	introspectPath = "/oauth/introspect"
+)
+
+// Mount adds the endpoints to router and returns what the metadata says of
+// them (RFC 8414 section 2), for an issuer without trailing slash.
+func (e *Endpoints) Mount(router gin.IRouter, issuer string) map[string]any {
+	for path, handle := range map[string]handler{
+		tokenPath: e.token, revokePath: e.revoke, introspectPath: e.introspect,
+	} {
+		router.POST(path, e.Respond.Handler(func(c *gin.Context) error { return e.post(c, handle) }))
+		router.OPTIONS(path, e.Respond.Handler(e.preflight))
+	}
+	secretMethods := []authz.AuthMethod{authz.AuthBasic, authz.AuthPost}
+	anyMethod := []authz.AuthMethod{authz.AuthBasic, authz.AuthPost, authz.AuthNone}
+	grants := []string{authz.GrantRefreshToken, authz.GrantClientCredentials}
+	if e.PasswordGrant {
+		grants = append(grants, authz.GrantPassword)
+	}
+	return map[string]any{
+		"token_endpoint":                                issuer + tokenPath,
+		"token_endpoint_auth_methods_supported":         anyMethod,
+		"grant_types_supported":                         grants,
+		"revocation_endpoint":                           issuer + revokePath,
+		"revocation_endpoint_auth_methods_supported":    anyMethod,
+		"introspection_endpoint":                        issuer + introspectPath,
+		"introspection_endpoint_auth_methods_supported": secretMethods,
+	}
+}
+
+// handler answers one request whose form was read. The request was received,
+// body not yet read, at the given time of the service's clock.
+type handler func(c *gin.Context, f form, received time.Time) error
+
+// post reads the form of a request and hands it on. Answers are never cached.
+func (e *Endpoints) post(c *gin.Context, handle handler) error {
+	received := e.Now()
+	respond.NoStore(c)
+	f, err := readForm(c.Writer, c.Request)
+	if err != nil {
+		return err
+	}
+	if err := e.allowOrigin(c, f); err != nil {
+		return err
+	}
+	return handle(c, f, received)
+}
+
+// tokenAnswer is the body of a token response (RFC 6749 section 5.1).
+type tokenAnswer struct {
+	AccessToken      string      `json:"access_token"`
+	TokenType        string      `json:"token_type"`
+	ExpiresIn        int64       `json:"expires_in"`
+	Scope            string      `json:"scope"`
+	RefreshToken     string      `json:"refresh_token,omitempty"`
+	RefreshExpiresIn int64       `json:"refresh_token_expires_in,omitempty"`
+	Cause            authz.Cause `json:"cause,omitempty"`
+}
+
+func (e *Endpoints) token(c *gin.Context, f form, received time.Time) error {
+	credentials, err := readCredentials(c.Request, f)
+	if err != nil {
+		return err
+	}
+	request := authz.TokenRequest{
+		Credentials: credentials, GrantType: f.value("grant_type"),
+		Username: f.value("username"), Password: authz.Secret(f.value("password")),
+		RefreshToken: authz.Secret(f.value("refresh_token")), Scope: f.value("scope"), Resources: f.values("resource"),
+		Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), ReceivedAt: received,
+	}
+	note(c, credentials, slog.String("grant_type", known(request.GrantType)))
+	response, err := e.Service.Token(c.Request.Context(), request)
+	if err != nil {
+		return err
+	}
+	if response.SessionID != "" {
+		respond.Note(c, slog.String("sid", response.SessionID), slog.String("user_id", response.UserID))
+	}
+	if response.Cause != "" {
+		respond.Note(c, slog.String("cause", string(response.Cause)))
+	}
+	respond.JSON(c, http.StatusOK, tokenAnswer{
+		AccessToken: response.AccessToken.Reveal(), TokenType: "Bearer", ExpiresIn: response.ExpiresIn, Scope: response.Scope.String(),
+		RefreshToken: response.RefreshToken.Reveal(), RefreshExpiresIn: response.RefreshExpiresIn, Cause: response.Cause,
+	})
+	return nil
+}
+
+func (e *Endpoints) revoke(c *gin.Context, f form, _ time.Time) error {
+	query, err := readQuery(c, f)
+	if err != nil {
+		return err
+	}
+	if err := e.Service.Revoke(c.Request.Context(), query); err != nil {
+		return err
+	}
+	c.Status(http.StatusOK)
+	c.Writer.WriteHeaderNow()
+	return nil
+}
+
+// introspectionAnswer is the body of an introspection response (RFC 7662
+// section 2.2). An inactive token has no member but active.
+type introspectionAnswer struct {
+	Active    bool     `json:"active"`
+	Issuer    string   `json:"iss,omitempty"`
+	Subject   string   `json:"sub,omitempty"`
+	Audience  string   `json:"aud,omitempty"`
+	ClientID  string   `json:"client_id,omitempty"`
+	Scope     string   `json:"scope,omitempty"`
+	ExpiresAt int64    `json:"exp,omitempty"`
+	IssuedAt  int64    `json:"iat,omitempty"`
+	ID        string   `json:"jti,omitempty"`
+	TokenType string   `json:"token_type,omitempty"`
+	SessionID string   `json:"sid,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	Roles     []string `json:"roles,omitempty"`
+}
+
+func (e *Endpoints) introspect(c *gin.Context, f form, _ time.Time) error {
+	query, err := readQuery(c, f)
+	if err != nil {
+		return err
+	}
+	result, err := e.Service.Introspect(c.Request.Context(), query)
+	if err != nil {
+		return err
+	}
+	token := result.Claims
+	respond.JSON(c, http.StatusOK, introspectionAnswer{
+		Active: result.Active, Issuer: token.Issuer, Subject: token.Subject, Audience: token.Audience, ClientID: token.ClientID,
+		Scope: token.Scope, ExpiresAt: token.ExpiresAt, IssuedAt: token.IssuedAt, ID: token.ID, TokenType: result.TokenType,
+		SessionID: token.SessionID, AuthTime: token.AuthTime, AMR: token.AMR, Roles: token.Roles,
+	})
+	return nil
+}
+
+func readQuery(c *gin.Context, f form) (authz.TokenQuery, error) {
+	credentials, err := readCredentials(c.Request, f)
+	if err != nil {
+		return authz.TokenQuery{}, err
+	}
+	note(c, credentials)
+	return authz.TokenQuery{
+		Credentials: credentials, Token: authz.Secret(f.value("token")), Address: c.ClientIP(), UserAgent: c.Request.UserAgent(),
+	}, nil
+}
+
+// maxNotedID bounds what an unauthenticated request can put into the log.
+const maxNotedID = 128
+
+func note(c *gin.Context, credentials authz.Credentials, attrs ...slog.Attr) {
+	id := credentials.ClientID[:min(len(credentials.ClientID), maxNotedID)]
+	respond.Note(c, append(attrs, slog.String("client_id", id))...)
+}
+
+// known keeps the log free of what a stranger makes up.
+func known(grantType string) string {
+	for _, grant := range authz.GrantTypes() {
+		if grant == grantType {
+			return grant
+		}
+	}
+	return "other"
+}

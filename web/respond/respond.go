@@ -1,0 +1,142 @@
+// Package respond owns how answers look: which HTTP status an error has, the
+// JSON of OAuth errors (RFC 6749 section 5.2), the headers that every answer
+// carries, and what of a request is noted for the access log. It leaves to the
+// endpoints what they answer.
+package respond
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"chancery/authz"
+
+	"github.com/gin-gonic/gin"
+)
+
+// RetryAfter is how many seconds a client is asked to wait when the server
+// cannot answer now.
+const RetryAfter = 2
+
+// statusClosed is logged for a request whose client has gone.
+const statusClosed = 499
+
+// Responder turns what handlers return into answers.
+type Responder struct {
+	// Realm names the server in challenges: the issuer.
+	Realm string
+}
+
+// Handler adapts a handler that returns an error. The handler either answers
+// and returns nil, or returns an error and has not answered.
+func (r Responder) Handler(handle func(c *gin.Context) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := handle(c); err != nil {
+			r.Error(c, err)
+		}
+	}
+}
+
+// oauthError is the body of an error answer.
+type oauthError struct {
+	Error       authz.Code  `json:"error"`
+	Description string      `json:"error_description,omitempty"`
+	Cause       authz.Cause `json:"cause,omitempty"`
+}
+
+// serverError is the code of a fault of the server (RFC 6749 section 4.1.2.1).
+const serverError authz.Code = "server_error"
+
+// Error answers with err. An expected failure shows its code and description;
+// anything else is a bare 503 or 500, and its text goes to the access log
+// alone.
+func (r Responder) Error(c *gin.Context, err error) {
+	status, body := classify(err)
+	Note(c, slog.String("error", string(body.Error)))
+	if body.Cause != "" {
+		Note(c, slog.String("cause", string(body.Cause)))
+	}
+	if status >= http.StatusInternalServerError || status == statusClosed {
+		Note(c, slog.String("detail", err.Error()))
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		c.Header("WWW-Authenticate", `Basic realm="`+r.Realm+`", charset="UTF-8"`)
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		c.Header("Retry-After", strconv.Itoa(RetryAfter))
+	case http.StatusRequestEntityTooLarge:
+		c.Header("Connection", "close")
+	}
+	NoStore(c)
+	JSON(c, status, body)
+	c.Abort()
+}
+
+// ErrTooLarge is returned for a request body over the limit.
+var ErrTooLarge = errors.New("request body too large")
+
+func classify(err error) (int, oauthError) {
+	var expected *authz.Error
+	switch {
+	case errors.As(err, &expected):
+		return statusOf(expected.Code), oauthError{Error: expected.Code, Description: expected.Description, Cause: expected.Cause}
+	case errors.Is(err, ErrTooLarge):
+		return http.StatusRequestEntityTooLarge, oauthError{Error: authz.InvalidRequest, Description: "The request body is too large."}
+	case errors.Is(err, context.Canceled):
+		return statusClosed, oauthError{Error: authz.TemporarilyUnavailable}
+	case errors.Is(err, authz.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable, oauthError{Error: authz.TemporarilyUnavailable, Description: "The server cannot answer now. Try again."}
+	}
+	return http.StatusInternalServerError, oauthError{Error: serverError}
+}
+
+// statusOf maps the codes of expected failures to HTTP. This is the only place
+// that does.
+func statusOf(code authz.Code) int {
+	switch code {
+	case authz.InvalidClient:
+		return http.StatusUnauthorized
+	case authz.TemporarilyUnavailable:
+		return http.StatusServiceUnavailable
+	case authz.NotFound:
+		return http.StatusNotFound
+	case authz.Conflict:
+		return http.StatusConflict
+	}
+	return http.StatusBadRequest
+}
+
+// JSON answers with a JSON body.
+func JSON(c *gin.Context, status int, body any) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		Note(c, slog.String("detail", "encode answer: "+err.Error()))
+		c.Status(http.StatusInternalServerError)
+		return
+	}
+	c.Data(status, "application/json", encoded)
+}
+
+// NoStore forbids every cache to keep the answer (RFC 6749 section 5.1).
+func NoStore(c *gin.Context) {
+	c.Header("Cache-Control", "no-store")
+	c.Header("Pragma", "no-cache")
+}
+
+// notesKey is where a request's notes for the access log are kept.
+const notesKey = "chancery.notes"
+
+// Note adds attributes to the request's access line. They must not be secret.
+func Note(c *gin.Context, attrs ...slog.Attr) {
+	c.Set(notesKey, append(Notes(c), attrs...))
+}
+
+// Notes returns what was noted of the request.
+func Notes(c *gin.Context) []slog.Attr {
+	value, _ := c.Get(notesKey)
+	notes, _ := value.([]slog.Attr)
+	return notes
+}

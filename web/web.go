@@ -1,0 +1,92 @@
+// Package web owns the HTTP server as a whole: which families of endpoints are
+// mounted where, and what every request goes through: request id, access log,
+// recovery, limits, security headers, the client's address. It leaves the
+// endpoints to its subpackages and the listening socket to its caller.
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"chancery/authz"
+	"chancery/web/oauth"
+	"chancery/web/respond"
+	"chancery/web/wellknown"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Options are what the server is made of. All fields must be set, lists may be
+// empty.
+type Options struct {
+	// Issuer is the configured URL; answers never depend on the Host header.
+	Issuer  string
+	Service oauth.Service
+	// Registry answers for clients' origins and the registered resources.
+	Registry      *authz.Registry
+	Keys          wellknown.KeySet
+	JWKSMaxAge    time.Duration
+	PasswordGrant bool
+	// TrustedProxies are the addresses and networks whose X-Forwarded-For is
+	// believed.
+	TrustedProxies []string
+	// Ready are the checks of /readyz by name.
+	Ready   []Check
+	Version Version
+	Log     *slog.Logger
+	// Now is the service's clock.
+	Now func() time.Time
+}
+
+// Server is the handler of all requests and the documents that follow the
+// registrations.
+type Server struct {
+	http.Handler
+	Documents *wellknown.Documents
+}
+
+// New mounts all endpoints. The error tells of an invalid option.
+func New(o Options) (*Server, error) {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	engine.RedirectFixedPath = false
+	engine.ForwardedByClientIP = len(o.TrustedProxies) > 0
+	if err := engine.SetTrustedProxies(o.TrustedProxies); err != nil {
+		return nil, err
+	}
+	issuer, err := url.Parse(o.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	base, responder := strings.TrimSuffix(issuer.Path, "/"), respond.Responder{Realm: o.Issuer}
+	engine.Use(accessLog(o.Log), recovery(responder), secureHeaders(issuer.Scheme == "https"), deadline)
+	engine.NoRoute(status(http.StatusNotFound, "There is nothing here."))
+	engine.NoMethod(status(http.StatusMethodNotAllowed, "This method is not allowed here."))
+
+	endpoints := &oauth.Endpoints{Service: o.Service, Origins: o.Registry, Respond: responder, Now: o.Now, PasswordGrant: o.PasswordGrant}
+	members := endpoints.Mount(engine.Group(base), o.Issuer)
+	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: responder, MaxAge: o.JWKSMaxAge}
+	if err := documents.Mount(engine, members); err != nil {
+		return nil, err
+	}
+	// Probes and operators ask a node itself, whatever the issuer's path is.
+	mountHealth(engine, o.Ready, o.Version)
+	if base != "" {
+		mountHealth(engine.Group(base), o.Ready, o.Version)
+	}
+	return &Server{Handler: engine, Documents: documents}, nil
+}
+
+// status answers what no endpoint is asked for.
+func status(code int, description string) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		respond.NoStore(c)
+		respond.JSON(c, code, map[string]string{"error": string(authz.InvalidRequest), "error_description": description})
+		c.Abort()
+	}
+}
