@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// imports is the import table: which packages of ours each package may import
+// outside of tests. A package without a row, and a row without a package, fail.
+var imports = map[string][]string{
+	// level 0
+	"configs":            {},
+	"authz/claims":       {},
+	"authz/statuslist":   {},
+	"authz/password":     {},
+	"keys":               {},
+	"storage/migrations": {},
+	"storage/pgtest":     {},
+	// level 1
+	"authz":         {"authz/claims", "authz/statuslist", "authz/password"},
+	"keys/keystest": {"keys"},
+	// level 2
+	"authz/authztest": {"authz"},
+	"storage":         {"authz", "keys", "storage/migrations"},
+	"web/respond":     {"authz"},
+	// level 3
+	"web/oauth":     {"authz", "authz/claims", "web/respond"},
+	"web/wellknown": {"authz", "authz/claims", "web/respond"},
+	// level 4
+	"web": {"authz", "authz/claims", "web/oauth", "web/respond", "web/wellknown"},
+	// level 5
+	"cmd/chancery": {
+		"authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/migrations",
+		"web", "web/oauth", "web/respond", "web/wellknown",
+	},
+}
+
+// testHelpers may be imported by tests everywhere and by nothing else.
+var testHelpers = []string{"authz/authztest", "keys/keystest", "storage/pgtest"}
+
+// foreign says which of our packages alone may import a library.
+var foreign = []struct {
+	library string
+	allowed []string
+	reason  string
+}{
+	{"github.com/go-jose/go-jose", []string{"keys", "authz/verify"}, "one place makes signatures and one checks them"},
+	{"github.com/gin-gonic/gin", []string{"web"}, "nothing below the endpoints knows HTTP"},
+	{"github.com/danielgtaylor/huma", []string{"web"}, "nothing below the endpoints knows HTTP"},
+	{"gorm.io", []string{"storage"}, "rows stay in storage"},
+	{"github.com/pressly/goose", []string{"storage"}, "the schema stays in storage"},
+	{"github.com/glebarez", []string{"storage"}, "drivers stay in storage"},
+	{"github.com/jackc/pgx", []string{"storage"}, "drivers stay in storage"},
+	{"github.com/prometheus", []string{"web", "storage", "cmd/chancery/internal/telemetry"}, "rules report through an observer"},
+	{"go.opentelemetry.io", []string{"web", "storage", "cmd/chancery/internal/telemetry"}, "rules report through an observer"},
+	{"github.com/knadh/koanf", []string{"configs"}, "configuration is read in one place"},
+	{"github.com/spf13/cobra", []string{"cmd/chancery"}, "the command line is in cmd"},
+}
+
+// withoutHTTP must not reach net/http, even through others.
+var withoutHTTP = []string{"authz", "keys", "configs", "authz/claims", "authz/statuslist", "authz/password"}
+
+// listed is what "go list" says of a package.
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+const module = "chancery"
+
+// packages returns our packages by path relative to the module.
+func packages(t *testing.T) map[string]listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	found := map[string]listed{}
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return found
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		found[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+	}
+}
+
+func TestImports(t *testing.T) {
+	found := packages(t)
+	for name := range imports {
+		if _, ok := found[name]; !ok {
+			t.Errorf("the table has a row for %s, which does not exist", name)
+		}
+	}
+	for name, p := range found {
+		allowed, ok := imports[name]
+		if !ok {
+			t.Errorf("package %s has no row in the table", name)
+		}
+		for _, path := range p.Imports {
+			ours, isOurs := strings.CutPrefix(path, module+"/")
+			if isOurs && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, which the table does not allow", name, ours)
+			}
+			if isOurs && slices.Contains(testHelpers, ours) {
+				t.Errorf("%s imports %s outside of tests", name, ours)
+			}
+			checkForeign(t, name, path)
+		}
+	}
+	for _, name := range withoutHTTP {
+		if slices.Contains(found[name].Deps, "net/http") {
+			t.Errorf("%s reaches net/http", name)
+		}
+	}
+}
+
+func checkForeign(t *testing.T, name, path string) {
+	t.Helper()
+	for _, rule := range foreign {
+		if !under(path, rule.library) {
+			continue
+		}
+		if !slices.ContainsFunc(rule.allowed, func(allowed string) bool { return under(name, allowed) }) {
+			t.Errorf("%s imports %s: %s", name, path, rule.reason)
+		}
+	}
+}
+
+// under reports whether path is root or below it.
+func under(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
