@@ -35,9 +35,7 @@ const (
 func NewEventWriter(store authz.EventStore, log *slog.Logger) *EventWriter {
 	return &EventWriter{
 		store: store, log: log, queue: make(chan authz.Event, eventQueue),
-		seen: otter.Must(&otter.Options[string, struct{}]{
-			MaximumSize: eventsSeen, ExpiryCalculator: otter.ExpiryWriting[string, struct{}](time.Hour),
-		}),
+		seen: otter.Must(&otter.Options[string, struct{}]{MaximumSize: eventsSeen}),
 	}
 }
 
