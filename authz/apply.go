@@ -245,6 +245,7 @@ type overlayStore struct {
 	resources []Resource
 }
 
+// Resources returns the stored resources and those laid over them.
 func (o overlayStore) Resources(ctx context.Context) ([]Resource, error) {
 	stored, err := o.RegistrationStore.Resources(ctx)
 	if err != nil {

@@ -90,6 +90,13 @@ func (e Event) oncePerHour() Event {
 	return e
 }
 
+// oncePerMinute limits an event to one per user, address, kind and minute: a
+// stranger who guesses passwords cannot fill the log.
+func (e Event) oncePerMinute() Event {
+	e.Once = e.UserID + "|" + e.Device.Address + "|" + string(e.Kind) + "|" + e.Time.UTC().Format("200601021504")
+	return e
+}
+
 // oncePerSession limits an event to one per session and kind.
 func (e Event) oncePerSession() Event {
 	e.Once = e.SessionID + "|" + string(e.Kind)

@@ -114,7 +114,7 @@ func (s *Service) startSession(ctx context.Context, client Client, login Login, 
 func (s *Service) storeSession(ctx context.Context, f Family, epoch int64) error {
 	err := s.Logins.InsertFamily(ctx, f, epoch)
 	if errors.Is(err, ErrNotFound) {
-		s.recordLogin(EventLoginFailed, f.UserID, f.ClientID, f.Device, "account changed during login")
+		s.loginFailed(f.UserID, f.ClientID, f.Device, "account changed during login")
 		return errLogin
 	}
 	if err != nil {

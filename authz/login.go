@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"chancery/authz/password"
 )
 
 // LoginStore is what a login reads and writes.
@@ -13,7 +15,8 @@ type LoginStore interface {
 	UserByName(ctx context.Context, name string) (User, error)
 	// InsertFamily stores a new session in one statement that checks the user
 	// again: it must exist with the epoch and be active at the family's
-	// creation. ErrNotFound means that it is not, and nothing was stored.
+	// creation. ErrNotFound means that it is not, and nothing was stored. The
+	// roles are taken from the user as it is then, not from family.
 	InsertFamily(ctx context.Context, family Family, epoch int64) error
 	// Rehash replaces the user's password hash if it is still before.
 	Rehash(ctx context.Context, userID, before, after string) error
@@ -34,22 +37,22 @@ var errLogin = fail(InvalidGrant, "The username or password is wrong.")
 // Login checks a user's password. It is the only way in: every grant and page
 // that takes a password calls it. Unknown users cost the same work. The error
 // has code InvalidGrant, the same for every reason.
-func (s *Service) Login(ctx context.Context, clientID, username string, password Secret, device Device) (Login, error) {
+func (s *Service) Login(ctx context.Context, clientID, username string, secret Secret, device Device) (Login, error) {
 	user, err := s.userForLogin(ctx, username)
 	if err != nil {
 		return Login{}, err
 	}
-	ok, rehash, err := s.Passwords.Verify(user.PasswordHash, password.Reveal())
+	ok, rehash, err := s.Passwords.Verify(user.PasswordHash, secret.Reveal())
 	if err != nil {
 		return Login{}, fmt.Errorf("user %s: %w", user.ID, err)
 	}
 	now := s.now()
 	if !ok || !user.Active(now) || user.MustChange {
-		s.recordLogin(EventLoginFailed, user.ID, clientID, device, loginFailure(user, ok, now))
+		s.loginFailed(user.ID, clientID, device, loginFailure(user, ok, now))
 		return Login{}, errLogin
 	}
 	if rehash {
-		if err := s.rehash(ctx, user, password); err != nil {
+		if err := s.rehash(ctx, user, secret); err != nil {
 			return Login{}, err
 		}
 	}
@@ -87,16 +90,19 @@ func loginFailure(user User, ok bool, now time.Time) string {
 	return "password must be changed"
 }
 
-func (s *Service) recordLogin(kind EventKind, userID, clientID string, device Device, detail string) {
-	event := newEvent(kind, s.now())
+func (s *Service) loginFailed(userID, clientID string, device Device, detail string) {
+	event := newEvent(EventLoginFailed, s.now())
 	event.UserID, event.ClientID, event.Device, event.Detail = userID, clientID, device, detail
-	s.Events.Record(event)
+	s.Events.Record(event.oncePerMinute())
 }
 
-func (s *Service) rehash(ctx context.Context, user User, password Secret) error {
-	hash, err := s.Passwords.Hash(password.Reveal())
-	if err != nil {
+func (s *Service) rehash(ctx context.Context, user User, secret Secret) error {
+	hash, err := s.Passwords.Hash(secret.Reveal())
+	if errors.Is(err, password.ErrUnacceptable) {
 		return nil // a password from before today's limits keeps its old hash
+	}
+	if err != nil {
+		return fmt.Errorf("rehash password of user %s: %w", user.ID, err)
 	}
 	if err := s.Logins.Rehash(ctx, user.ID, user.PasswordHash, hash); err != nil {
 		return fmt.Errorf("rehash password of user %s: %w", user.ID, err)

@@ -47,7 +47,7 @@ const maxAttempts = 10
 // ring. It is called at the start, about once a minute, and whenever another
 // node has changed the set.
 func (r *Rotator) Tick(ctx context.Context) error {
-	_, err := r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+	err := r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
 		for _, step := range Plan(*set, policy, now) {
 			if err := r.carryOut(set, step, policy, now); err != nil {
 				return err
@@ -66,7 +66,7 @@ func (r *Rotator) Rotate(ctx context.Context, algorithm Algorithm) (Key, error) 
 		return Key{}, fmt.Errorf("unsupported algorithm %q", algorithm)
 	}
 	var next Key
-	_, err := r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+	err := r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
 		var found bool
 		if next, found = set.pending(algorithm, now); found {
 			return nil
@@ -87,7 +87,7 @@ func (r *Rotator) Rotate(ctx context.Context, algorithm Algorithm) (Key, error) 
 // Tokens of the compromised key are refused as soon as verifiers have fetched
 // the JWKS again. The error is ErrUnknownKey for a kid that the set lacks.
 func (r *Rotator) Compromise(ctx context.Context, kid string) (replacement Key, err error) {
-	_, err = r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+	err = r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
 		i := set.find(kid)
 		if i < 0 {
 			return fmt.Errorf("%w: %q", ErrUnknownKey, kid)
@@ -126,22 +126,22 @@ func (r *Rotator) Keys(ctx context.Context) (Set, error) { return r.Store.LoadKe
 // change loads the set, lets edit change it, stores the result when it
 // differs, and loads it into the ring. Keys are generated and sealed by edit,
 // outside of any transaction.
-func (r *Rotator) change(ctx context.Context, edit func(*Set, Policy, time.Time) error) (Set, error) {
+func (r *Rotator) change(ctx context.Context, edit func(*Set, Policy, time.Time) error) error {
 	policy, err := r.Policy(ctx)
 	if err != nil {
-		return Set{}, fmt.Errorf("key policy: %w", err)
+		return fmt.Errorf("key policy: %w", err)
 	}
 	for range maxAttempts {
 		loadedAt := r.Now()
 		stored, err := r.Store.LoadKeys(ctx)
 		if err != nil {
-			return Set{}, fmt.Errorf("load keys: %w", err)
+			return fmt.Errorf("load keys: %w", err)
 		}
 		set := stored
 		set.Keys = slices.Clone(stored.Keys)
 		now := r.Now().UTC().Truncate(time.Millisecond)
 		if err := edit(&set, policy, now); err != nil {
-			return Set{}, err
+			return err
 		}
 		if !equal(set, stored) {
 			set.Version = stored.Version + 1
@@ -150,12 +150,12 @@ func (r *Rotator) change(ctx context.Context, edit func(*Set, Policy, time.Time)
 				continue
 			}
 			if err != nil {
-				return Set{}, fmt.Errorf("save keys: %w", err)
+				return fmt.Errorf("save keys: %w", err)
 			}
 		}
-		return set, r.Ring.load(set, r.Sealer, loadedAt)
+		return r.Ring.load(set, r.Sealer, loadedAt)
 	}
-	return Set{}, fmt.Errorf("after %d attempts: %w", maxAttempts, ErrConflict)
+	return fmt.Errorf("after %d attempts: %w", maxAttempts, ErrConflict)
 }
 
 func (r *Rotator) carryOut(set *Set, step Step, policy Policy, now time.Time) error {

@@ -62,19 +62,20 @@ func (r familyRow) family() authz.Family {
 }
 
 // InsertFamily implements authz.LoginStore. The share lock on the user's row
-// makes a ban that races with the login wait for it, and then end the session.
+// makes a ban or a change of roles that races with the login wait for it, and
+// then reach the session.
 func (db *DB) InsertFamily(ctx context.Context, f authz.Family, epoch int64) error {
 	insert := "INSERT INTO refresh_families (" + familyColumns + ") " +
-		"SELECT ?, ?, ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, 0, 0, ?, ?, ?, ? FROM users " +
+		"SELECT ?, ?, ?, id, ?, ?, roles, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, 0, 0, ?, ?, ?, ? FROM users " +
 		"WHERE id = ? AND auth_epoch = ? AND disabled_at = 0 AND banned_until <= ?"
 	if db.dialect == migrations.Postgres {
-		insert = strings.Replace(insert, "SELECT ?, ?, ?, id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,",
-			"SELECT ?, ?::bytea, ?, id, ?, ?, ?, ?, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint,", 1)
+		insert = strings.Replace(insert, "SELECT ?, ?, ?, id, ?, ?, roles, ?, ?, ?, ?, ?, ?, ?,",
+			"SELECT ?, ?::bytea, ?, id, ?, ?, roles, ?, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint,", 1)
 		insert = strings.Replace(insert, "0, 0, 0, ?, ?, ?, ?", "0, 0, 0, ?, ?::bigint, ?, ?", 1) + " FOR SHARE"
 	}
 	return db.statement(ctx, func(tx *gorm.DB) error {
 		result := tx.Exec(insert, f.SessionID, f.HandleHash[:], f.ClientID,
-			words(f.Scope), words(f.Resources), words(f.Roles), words(f.AMR), millis(f.AuthTime), millis(f.CreatedAt), int64(f.Generation), millis(f.RotatedAt),
+			words(f.Scope), words(f.Resources), words(f.AMR), millis(f.AuthTime), millis(f.CreatedAt), int64(f.Generation), millis(f.RotatedAt),
 			millis(f.IdleExpiresAt), millis(f.AbsoluteExpiresAt), f.Status.List, f.Status.Index, f.Device.Address, f.Device.UserAgent,
 			f.UserID, epoch, millis(f.CreatedAt))
 		return one(result, authz.ErrNotFound)

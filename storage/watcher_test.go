@@ -24,7 +24,7 @@ func watch(t *testing.T, db *storage.DB, edit func(*storage.Watcher)) (w *storag
 	if edit != nil {
 		edit(w)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	var group sync.WaitGroup
 	group.Go(func() {
 		if err := w.Run(ctx); err != nil {

@@ -44,6 +44,7 @@ func (m *Memory) InsertFamily(ctx context.Context, family authz.Family, epoch in
 	if _, taken := m.families[family.HandleHash]; taken {
 		return authz.ErrConflict
 	}
+	family.Roles = user.Roles
 	m.families[family.HandleHash] = family
 	return nil
 }

@@ -43,6 +43,8 @@ func Suite(t *testing.T, open func(t *testing.T) Store) {
 		{"Families/StoredWhole", familyStoredWhole},
 		{"Families/InsertChecksUser", familyInsertChecksUser},
 		{"Families/BanRacesLogin", familyBanRacesLogin},
+		{"Families/RolesComeFromTheUser", familyRoles},
+		{"Families/RoleChangeRacesLogin", familyRolesRaceLogin},
 		{"Families/RotateWritesAndReturns", familyRotate},
 		{"Families/RotateAgreesWithCheck", familyRotateAgreesWithCheck},
 		{"Families/ConcurrentRotationsHaveOneWinner", familyConcurrentRotations},

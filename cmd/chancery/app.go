@@ -92,7 +92,7 @@ func (a *app) wire(ctx context.Context) error {
 		return err
 	}
 	a.hasher, err = password.New(password.Params{
-		MemoryKiB: uint32(a.config.Password.MemoryKiB), Iterations: a.config.Password.Iterations, Parallelism: a.config.Password.Parallelism, //nolint:gosec // checked to be 8 to 2^20
+		MemoryKiB: uint32(a.config.Password.MemoryKiB), Iterations: a.config.Password.Iterations, Parallelism: a.config.Password.Parallelism,
 	})
 	if err != nil {
 		return err

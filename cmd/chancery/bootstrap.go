@@ -25,7 +25,7 @@ const (
 )
 
 // firstCredentialsFile is where the credentials go without a terminal.
-const firstCredentialsFile = "first-credentials"
+const firstCredentialsFile = "first-credentials" //nolint:gosec // the name of a file
 
 func (c *command) bootstrapCommand() *cobra.Command {
 	return &cobra.Command{

@@ -213,7 +213,7 @@ func (c *command) clientsList() *cobra.Command {
 
 func (c *command) clientsShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Short: "Show a client", Args: exactArgs(1),
+		Use: "show ID", Short: "Show a client", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				client, err := a.clients().Find(cmd.Context(), args[0])
@@ -230,7 +230,7 @@ func (c *command) clientsShow() *cobra.Command {
 func (c *command) clientsUpdate() *cobra.Command {
 	var f clientFlags
 	cmd := &cobra.Command{
-		Use: "update ID", Short: "Change what is given of a client; disabling ends its sessions", Args: exactArgs(1),
+		Use: "update ID", Short: "Change what is given of a client; disabling ends its sessions", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				client, err := a.clients().Update(cmd.Context(), args[0], func(client *authz.Client) {
@@ -265,7 +265,7 @@ func disabledAt(disabled bool, before, now time.Time) time.Time {
 func (c *command) clientsRotateSecret() *cobra.Command {
 	var overlap time.Duration
 	cmd := &cobra.Command{
-		Use: "rotate-secret ID", Short: "Give a client a new secret, shown once", Args: exactArgs(1),
+		Use: "rotate-secret ID", Short: "Give a client a new secret, shown once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				client, secret, err := a.clients().RotateSecret(cmd.Context(), args[0], overlap)
@@ -283,7 +283,7 @@ func (c *command) clientsRotateSecret() *cobra.Command {
 
 func (c *command) clientsDelete() *cobra.Command {
 	return &cobra.Command{
-		Use: "delete ID", Short: "End a client's sessions and delete it", Args: exactArgs(1),
+		Use: "delete ID", Short: "End a client's sessions and delete it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				if err := a.clients().Delete(cmd.Context(), args[0]); err != nil {
@@ -298,14 +298,4 @@ func (c *command) clientsDelete() *cobra.Command {
 // done prints that something has happened to a named thing.
 func (c *command) done(what, name string) error {
 	return c.print(map[string]string{what: name}, func(out *table) { out.text(what + " " + name) })
-}
-
-// exactArgs is cobra.ExactArgs with the exit code of a usage error.
-func exactArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%s: %w", cmd.UseLine(), err)}
-		}
-		return nil
-	}
 }

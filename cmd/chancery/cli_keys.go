@@ -118,7 +118,7 @@ func (c *command) keysRotate() *cobra.Command {
 func (c *command) keysCompromise() *cobra.Command {
 	var sure bool
 	cmd := &cobra.Command{
-		Use: "compromise KID", Short: "Take a key out of the JWKS at once; its tokens are refused from then on", Args: exactArgs(1),
+		Use: "compromise KID", Short: "Take a key out of the JWKS at once; its tokens are refused from then on", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !sure {
 				return usageError{errors.New("keys compromise: every token that this key signed is refused once verifiers have fetched the JWKS again; say --yes")}

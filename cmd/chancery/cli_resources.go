@@ -134,7 +134,7 @@ func (c *command) resourcesList() *cobra.Command {
 
 func (c *command) resourcesDelete() *cobra.Command {
 	return &cobra.Command{
-		Use: "delete URI", Short: "Delete a resource that no client names", Args: exactArgs(1),
+		Use: "delete URI", Short: "Delete a resource that no client names", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				if err := a.resources().Delete(cmd.Context(), args[0]); err != nil {

@@ -129,7 +129,7 @@ func (c *command) usersList() *cobra.Command {
 
 func (c *command) usersShow() *cobra.Command {
 	return &cobra.Command{
-		Use: "show NAME", Short: "Show a user", Args: exactArgs(1),
+		Use: "show NAME", Short: "Show a user", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				user, err := a.users().Find(cmd.Context(), args[0])
@@ -148,7 +148,7 @@ func (c *command) usersBan() *cobra.Command {
 	var forever bool
 	var reason string
 	cmd := &cobra.Command{
-		Use: "ban NAME", Short: "Refuse a user's logins and end every session at once", Args: exactArgs(1),
+		Use: "ban NAME", Short: "Refuse a user's logins and end every session at once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (length > 0) == forever {
 				return usageError{errors.New("users ban: want --for DURATION or --forever")}
@@ -174,7 +174,7 @@ func (c *command) usersBan() *cobra.Command {
 
 func (c *command) usersUnban() *cobra.Command {
 	return &cobra.Command{
-		Use: "unban NAME", Short: "Lift a ban", Args: exactArgs(1),
+		Use: "unban NAME", Short: "Lift a ban", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				if _, err := a.users().Unban(cmd.Context(), args[0]); err != nil {
@@ -189,7 +189,7 @@ func (c *command) usersUnban() *cobra.Command {
 func (c *command) usersSetPassword() *cobra.Command {
 	var stdin, mustChange bool
 	cmd := &cobra.Command{
-		Use: "set-password NAME", Short: "Set a user's password and end every session", Args: exactArgs(1),
+		Use: "set-password NAME", Short: "Set a user's password and end every session", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			password, err := c.readPassword(stdin)
 			if err != nil {
@@ -211,7 +211,7 @@ func (c *command) usersSetPassword() *cobra.Command {
 func (c *command) usersSetRoles() *cobra.Command {
 	var roles []string
 	cmd := &cobra.Command{
-		Use: "set-roles NAME", Short: "Replace a user's roles, in live sessions too", Args: exactArgs(1),
+		Use: "set-roles NAME", Short: "Replace a user's roles, in live sessions too", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				if _, err := a.users().SetRoles(cmd.Context(), args[0], roles); err != nil {
@@ -227,7 +227,7 @@ func (c *command) usersSetRoles() *cobra.Command {
 
 func (c *command) usersDelete() *cobra.Command {
 	return &cobra.Command{
-		Use: "delete NAME", Short: "End a user's sessions and delete the account", Args: exactArgs(1),
+		Use: "delete NAME", Short: "End a user's sessions and delete the account", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				if _, err := a.users().Delete(cmd.Context(), args[0]); err != nil {

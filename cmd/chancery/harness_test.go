@@ -80,7 +80,7 @@ func (b *lockedBuffer) String() string { b.mu.Lock(); defer b.mu.Unlock(); retur
 // stopped, and must end well, when the test does.
 func serve(t testing.TB, env []string) *node {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	reader, writer := io.Pipe()
 	n := &node{t: t, stdout: &lockedBuffer{}, stderr: &lockedBuffer{}}
 	exited := make(chan int, 1)
@@ -156,11 +156,11 @@ func (n *node) post(path string, pairs ...string) (reply, error) {
 	for i := 0; i < len(pairs); i += 2 {
 		values.Add(pairs[i], pairs[i+1])
 	}
-	return read(http.PostForm(n.base+path, values)) //nolint:bodyclose,noctx // read closes; tests
+	return read(http.PostForm(n.base+path, values))
 }
 
 func (n *node) get(path string) (reply, error) {
-	return read(http.Get(n.base + path)) //nolint:bodyclose,noctx // read closes; tests
+	return read(http.Get(n.base + path))
 }
 
 func read(response *http.Response, err error) (reply, error) {

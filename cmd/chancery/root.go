@@ -34,7 +34,8 @@ const (
 
 // run executes one command line and returns the exit code.
 func run(ctx context.Context, p process) int {
-	root := newRoot(&command{process: p})
+	c := &command{process: p}
+	root := newRoot(c)
 	root.SetArgs(p.args)
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
@@ -45,7 +46,7 @@ func run(ctx context.Context, p process) int {
 	}
 	_, _ = fmt.Fprintln(p.stderr, "chancery: "+explain(err))
 	var usage usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || !c.begun {
 		return exitUsage
 	}
 	return exitFailure
@@ -71,6 +72,8 @@ type command struct {
 	configFile string
 	set        []string
 	output     string
+	// begun is set once the command line was understood.
+	begun bool
 }
 
 func newRoot(c *command) *cobra.Command {
@@ -80,7 +83,7 @@ func newRoot(c *command) *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentPreRun = func(*cobra.Command, []string) { c.begun = true }
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.configFile, "config", "", "configuration file (default "+configs.DefaultFile+", if there is one)")
 	flags.StringArrayVar(&c.set, "set", nil, "set a configuration key, as `key=value`; repeatable")

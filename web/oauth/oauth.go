@@ -44,7 +44,7 @@ type Endpoints struct {
 
 // Paths of the endpoints, below the issuer.
 const (
-	tokenPath      = "/oauth/token"
+	tokenPath      = "/oauth/token" //nolint:gosec // a path
 	revokePath     = "/oauth/revoke"
 	introspectPath = "/oauth/introspect"
 )

@@ -1,0 +1,41 @@
+# Tasks of the project. "make check" is what must pass before a review.
+
+TOOLS := go tool -modfile=.ci/tools/go.mod
+FUZZTIME ?= 5s
+
+.PHONY: build test check tidy lint fuzz vulnerabilities race bench format
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o bin/chancery ./cmd/chancery
+
+test:
+	go test ./...
+
+# The race tests come last, so that the run closes with their summary.
+check: tidy lint fuzz vulnerabilities race
+
+tidy:
+	go mod tidy -diff
+	go mod verify
+
+lint:
+	$(TOOLS) golangci-lint run ./...
+
+format:
+	$(TOOLS) golangci-lint fmt ./...
+
+# Every fuzz target of the tree, each for FUZZTIME.
+fuzz:
+	@.ci/fuzz $(FUZZTIME)
+
+# The database of vulnerabilities may be out of reach: that is said, and no
+# failure.
+vulnerabilities:
+	@.ci/vulnerabilities
+
+# Both databases must be there.
+race:
+	CHANCERY_TEST_POSTGRES_REQUIRED=1 go test -race ./authz/... ./keys/... ./storage/... ./web/...
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
