@@ -69,6 +69,9 @@ type AppliedChange struct {
 // them in one transaction. Applying the same declaration again changes
 // nothing: a password is used only for a user that does not exist yet.
 func (a *Applier) Apply(ctx context.Context, declared Declaration, dryRun bool) ([]AppliedChange, error) {
+	if err := declared.checkTwice(); err != nil {
+		return nil, err
+	}
 	version, err := a.Store.Registrations(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("registrations: %w", err)
@@ -96,6 +99,30 @@ func (a *Applier) Apply(ctx context.Context, declared Declaration, dryRun bool) 
 		return nil, fmt.Errorf("apply: %w", err)
 	}
 	return plan.lines, nil
+}
+
+// checkTwice refuses a declaration that says two things of one name.
+func (d Declaration) checkTwice() error {
+	seen := map[string]bool{}
+	check := func(kind, name string) error {
+		if seen[kind+name] {
+			return invalidInput("%s %q is declared twice", kind, name)
+		}
+		seen[kind+name] = true
+		return nil
+	}
+	var problems []error
+	for _, resource := range d.Resources {
+		problems = append(problems, check("resource", resource.URI))
+	}
+	for _, client := range d.Clients {
+		problems = append(problems, check("client", client.ID))
+	}
+	for _, user := range d.Users {
+		name, err := NormalizeName(user.Username)
+		problems = append(problems, err, check("user", name))
+	}
+	return errors.Join(problems...)
 }
 
 type applyPlan struct {

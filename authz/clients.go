@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -87,8 +88,9 @@ func (c *Clients) validate(ctx context.Context, client Client) error {
 	if err := client.Validate(); err != nil {
 		return err
 	}
-	for name, problem := range client.Refresh.Over(c.Refresh).Problems() {
-		return invalidInput("%s %s", name, problem)
+	problems := client.Refresh.Over(c.Refresh).Problems()
+	for _, name := range slices.Sorted(maps.Keys(problems)) {
+		return invalidInput("%s %s", name, problems[name])
 	}
 	var defined Scope
 	for _, uri := range client.resources(c.Issuer) {
@@ -138,8 +140,14 @@ func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Cl
 	after := before.clone()
 	edit(&after)
 	after.ID, after.Version, after.UpdatedAt = before.ID, before.Version, c.now()
-	if err := c.validate(ctx, after); err != nil {
-		return Client{}, err
+	// A client that is only disabled, or given another secret, need not be
+	// valid by today's rules: that must work in any case.
+	unchanged := after
+	unchanged.Secrets = before.Secrets
+	if !unchanged.same(before) {
+		if err := c.validate(ctx, after); err != nil {
+			return Client{}, err
+		}
 	}
 	if after.Public() != before.Public() {
 		return Client{}, invalidInput("a client cannot change between public and confidential")
@@ -166,9 +174,15 @@ func (c Client) clone() Client {
 	return c
 }
 
+// maxOverlap bounds how long a replaced secret stays good.
+const maxOverlap = 90 * 24 * time.Hour
+
 // RotateSecret gives the client a new secret, which it returns. The newest of
 // the old ones stays good for overlap.
 func (c *Clients) RotateSecret(ctx context.Context, id string, overlap time.Duration) (Client, Secret, error) {
+	if overlap < 0 || overlap > maxOverlap {
+		return Client{}, "", invalidInput("overlap %s: want 0 to %s", overlap, maxOverlap)
+	}
 	secret := newSecret(clientSecretTag)
 	client, err := c.Find(ctx, id)
 	if err != nil {

@@ -17,20 +17,16 @@ func (s *Service) passwordGrant(ctx context.Context, client Client, request Toke
 	if request.Username == "" || request.Password == "" {
 		return TokenResponse{}, errLoginMissing
 	}
+	device := newDevice(request.Address, request.UserAgent)
+	login, err := s.Login(ctx, client.ID, request.Username, request.Password, device)
+	if err != nil {
+		return TokenResponse{}, err
+	}
 	wanted, err := client.wantedScope(request.Scope)
 	if err != nil {
 		return TokenResponse{}, err
 	}
 	resource, err := parseResource(request.Resources)
-	if err != nil {
-		return TokenResponse{}, err
-	}
-	// What the client may not have in any case is refused before the hash.
-	if _, err := s.chooseTarget(ctx, client.resources(s.Issuer), resource, wanted); err != nil {
-		return TokenResponse{}, err
-	}
-	device := newDevice(request.Address, request.UserAgent)
-	login, err := s.Login(ctx, client.ID, request.Username, request.Password, device)
 	if err != nil {
 		return TokenResponse{}, err
 	}

@@ -127,14 +127,14 @@ func (s *Service) newRefresh(client Client, request TokenRequest) (refresh, erro
 		return r, errRefreshMissing
 	}
 	var err error
+	if r.token, err = s.Refreshes.parse(request.RefreshToken); err != nil {
+		return r, errRefresh("")
+	}
 	if r.scope, err = ParseScope(request.Scope); err != nil {
 		return r, err
 	}
 	if r.resource, err = parseResource(request.Resources); err != nil {
 		return r, err
-	}
-	if r.token, err = s.Refreshes.parse(request.RefreshToken); err != nil {
-		return r, errRefresh("")
 	}
 	return r, nil
 }
@@ -246,7 +246,8 @@ func (s *Service) refreshTarget(ctx context.Context, r refresh, f Family) (targe
 		}
 		wanted = r.scope
 	}
-	t, err := s.chooseTarget(ctx, f.Resources, r.resource, wanted)
+	candidates := slices.DeleteFunc(slices.Clone(r.client.resources(s.Issuer)), func(uri string) bool { return !slices.Contains(f.Resources, uri) })
+	t, err := s.chooseTarget(ctx, candidates, r.resource, wanted)
 	if err != nil && r.resource == "" && CodeOf(err) == InvalidTarget {
 		return target{}, errRefresh(CauseNotEntitled)
 	}
@@ -256,7 +257,7 @@ func (s *Service) refreshTarget(ctx context.Context, r refresh, f Family) (targe
 	granted := len(t.scope)
 	still := r.client.scope()
 	t.scope = t.scope.Filter(func(token string) bool { return still.Has(token) && t.resource.permits(token, f.Roles) })
-	if !slices.Contains(r.client.resources(s.Issuer), t.resource.URI) || (granted > 0 && len(t.scope) == 0) {
+	if granted > 0 && len(t.scope) == 0 {
 		return target{}, errRefresh(CauseNotEntitled)
 	}
 	return t, nil

@@ -74,14 +74,13 @@ func (s *Service) Token(ctx context.Context, request TokenRequest) (TokenRespons
 	}
 }
 
-// check refuses what no database should see. Passwords have a check of their
-// own, which does not tell them apart from wrong ones.
+// check refuses what no database should see.
 func (r TokenRequest) check() error {
 	if r.GrantType == "" {
 		return errGrantMissing
 	}
 	values := append([]string{
-		r.GrantType, r.Username, r.Scope, r.Credentials.ClientID, r.RefreshToken.Reveal(), r.Credentials.Secret.Reveal(),
+		r.GrantType, r.Username, r.Password.Reveal(), r.Scope, r.Credentials.ClientID, r.RefreshToken.Reveal(), r.Credentials.Secret.Reveal(),
 	}, r.Resources...)
 	for _, value := range values {
 		if !plainText(value) {

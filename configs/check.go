@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -50,7 +52,8 @@ func (c Config) check() Problems {
 
 func (c Config) checkAddresses(p *checker) {
 	host, port, err := net.SplitHostPort(c.Listen)
-	p.require(err == nil && port != "", "listen", "%q: want host:port", c.Listen)
+	_, portErr := strconv.ParseUint(port, 10, 16)
+	p.require(err == nil && portErr == nil, "listen", "%q: want host:port", c.Listen)
 	c.checkIssuer(p, err == nil && !loopback(host))
 	for _, proxy := range c.TrustedProxies {
 		_, prefixErr := netip.ParsePrefix(proxy)
@@ -58,17 +61,17 @@ func (c Config) checkAddresses(p *checker) {
 		p.require(prefixErr == nil || addrErr == nil, "trusted_proxies", "%q: want an address or a network such as 10.0.0.0/8", proxy)
 	}
 	p.require((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls", "want both cert_file and key_file, or none")
-	for key, path := range map[string]string{"tls.cert_file": c.TLS.CertFile, "tls.key_file": c.TLS.KeyFile} {
-		if path != "" {
-			_, err := os.Stat(path)
-			p.require(err == nil, key, "%v", err)
+	for _, file := range [][2]string{{"tls.cert_file", c.TLS.CertFile}, {"tls.key_file", c.TLS.KeyFile}} {
+		if file[1] != "" {
+			_, err := os.Stat(file[1])
+			p.require(err == nil, file[0], "%v", err)
 		}
 	}
 }
 
 func (c Config) checkIssuer(p *checker, public bool) {
 	issuer, err := url.Parse(c.Issuer)
-	valid := err == nil && (issuer.Scheme == "https" || issuer.Scheme == "http") && issuer.Host != "" && issuer.User == nil &&
+	valid := err == nil && (issuer.Scheme == "https" || issuer.Scheme == "http") && issuer.Hostname() != "" && issuer.User == nil &&
 		issuer.RawQuery == "" && !strings.ContainsAny(c.Issuer, "?#\"\\ ") && !strings.HasSuffix(c.Issuer, "/")
 	p.require(valid, "issuer", "%q: want a URL without query, fragment and trailing slash", c.Issuer)
 	if !valid || issuer.Scheme == "https" {
@@ -83,7 +86,15 @@ func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (err == nil && address.IsLoopback())
 }
 
+// keywords are the beginning of an address in the form that libpq also takes.
+var keywords = regexp.MustCompile(`(^|\s)[a-z_]+\s*=`)
+
 func (c Config) checkDatabase(p *checker) {
+	p.require(c.DataDir != "", "data_dir", "want a directory")
+	address, err := url.Parse(c.DatabaseURL)
+	isPath := !strings.Contains(c.DatabaseURL, ":") && !strings.Contains(c.DatabaseURL, "@") && !keywords.MatchString(c.DatabaseURL)
+	isAddress := err == nil && (address.Scheme == "sqlite" || isPostgres(c.DatabaseURL) && (address.Hostname() != "" || address.Query().Has("host")))
+	p.require(isPath || isAddress, "database_url", "want a postgres:// address or the path of a SQLite file")
 	if c.DatabaseDirectURL != "" {
 		p.require(!c.Embedded() && isPostgres(c.DatabaseDirectURL), "database_direct_url", "want a postgres:// address, beside one in database_url")
 	}

@@ -3,18 +3,19 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-viper/mapstructure/v2"
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
+	"go.yaml.in/yaml/v3"
 )
 
 // Sources say where the configuration is read from. Later ones win: defaults,
@@ -60,9 +61,7 @@ func Load(s Sources) (c Config, warnings []string, err error) {
 	}
 	c = Default()
 	problems = append(problems, decode(k, &c)...)
-	if len(problems) == 0 {
-		problems = c.check()
-	}
+	problems = append(problems, c.check()...)
 	if len(problems) > 0 {
 		return c, warnings, problems
 	}
@@ -76,8 +75,12 @@ func loadFile(k *koanf.Koanf, path string) Problems {
 		}
 		path = DefaultFile
 	}
-	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+	content, err := readYAML(path)
+	if err != nil {
 		return Problems{fmt.Sprintf("file %s: %v", path, err)}
+	}
+	if err := k.Load(confmap.Provider(content, ""), nil); err != nil {
+		return Problems{fmt.Sprintf("file %s: not a mapping of keys to values", path)}
 	}
 	var problems Problems
 	for _, key := range k.Keys() {
@@ -86,6 +89,48 @@ func loadFile(k *koanf.Koanf, path string) Problems {
 		}
 	}
 	return problems
+}
+
+// readYAML reads the one document of a file. Its errors never quote a value,
+// which may be a secret.
+func readYAML(path string) (map[string]any, error) {
+	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		var reason *os.PathError
+		if errors.As(err, &reason) {
+			return nil, reason.Err
+		}
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	decoder := yaml.NewDecoder(file)
+	var content map[string]any
+	if err := decoder.Decode(&content); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, errors.New(yamlProblem(err))
+	}
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("want one YAML document")
+	}
+	return content, nil
+}
+
+var (
+	lineNumber  = regexp.MustCompile(`line [0-9]+`)
+	repeatedKey = regexp.MustCompile(`mapping key "[a-z_.]+" already defined`)
+)
+
+// yamlProblem says where a file is not valid.
+func yamlProblem(err error) string {
+	problem := "not valid YAML"
+	if line := lineNumber.FindString(err.Error()); line != "" {
+		problem += ", at " + line
+	}
+	if key := repeatedKey.FindString(err.Error()); key != "" {
+		problem += ": " + key
+	}
+	return problem
 }
 
 // readEnvironment returns the settings of the environment by key.
@@ -100,23 +145,40 @@ func readEnvironment(environ []string) (values map[string]string, warnings []str
 		if !strings.HasPrefix(name, envPrefix) || slices.Contains(ignoredVariables, name) {
 			continue
 		}
-		if s, ok := byVariable[name]; ok {
-			values[s.key] = value
-			continue
+		s, direct := byVariable[name]
+		if !direct {
+			s = byVariable[strings.TrimSuffix(name, "_FILE")]
 		}
-		s, ok := byVariable[strings.TrimSuffix(name, "_FILE")]
-		if !ok || s.secret == "" {
+		if !direct && s.secret == "" {
 			warnings = append(warnings, fmt.Sprintf("environment variable %s is not a setting and is ignored", name))
 			continue
 		}
-		content, err := os.ReadFile(value) //nolint:gosec // the operator names the file
-		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s (%s): %v", s.key, name, err))
+		if _, twice := values[s.key]; twice {
+			problems = append(problems, fmt.Sprintf("%s: want %s or %s_FILE, not both", s.key, s.variable(), s.variable()))
+			delete(values, s.key)
 			continue
 		}
-		values[s.key] = strings.TrimSpace(string(content))
+		var problem string
+		if values[s.key] = value; !direct {
+			values[s.key], problem = readSecretFile(value)
+		}
+		if problem != "" {
+			problems = append(problems, fmt.Sprintf("%s (%s): %s", s.key, name, problem))
+		}
 	}
 	return values, warnings, problems
+}
+
+// readSecretFile returns what a file holds, without the white space around.
+func readSecretFile(path string) (secret, problem string) {
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return "", err.Error()
+	}
+	if secret = strings.TrimSpace(string(content)); secret == "" {
+		return "", "the file is empty"
+	}
+	return secret, ""
 }
 
 func loadLayer(k *koanf.Koanf, values map[string]string) Problems {
@@ -143,24 +205,77 @@ func decode(k *koanf.Koanf, c *Config) Problems {
 		if !k.Exists(s.key) {
 			continue
 		}
-		target := reflect.ValueOf(c).Elem().FieldByIndex(s.index)
-		decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-			Result: target.Addr().Interface(), WeaklyTypedInput: true,
-			DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), mapstructure.StringToSliceHookFunc(",")),
-		})
-		if err != nil {
-			problems = append(problems, err.Error())
-			continue
-		}
-		value := k.Get(s.key)
-		if target.Type() == reflect.TypeFor[time.Duration]() {
-			value = fmt.Sprint(value) // a bare number has no unit and is refused
-		}
-		if err := decoder.Decode(value); err != nil {
-			problems = append(problems, s.key+": "+s.expected(target.Type()))
+		target := reflect.ValueOf(c).Elem().FieldByIndex(s.index).Addr().Interface()
+		if expected := set(target, k.Get(s.key)); expected != "" {
+			problems = append(problems, s.key+": "+expected)
 		}
 	}
 	return problems
+}
+
+// set stores value, which comes from YAML or as a string, in target. When it
+// does not fit, target stays as it is and set says what is expected, without
+// quoting the value, which may be a secret in the wrong place.
+func set(target, value any) (expected string) {
+	switch t := target.(type) {
+	case *string:
+		return assign(t, "want a text", value, func(text string) (string, error) { return text, nil })
+	case *bool:
+		return assign(t, "want true or false", value, parseFlag)
+	case *int:
+		return assign(t, "want a whole number", value, strconv.Atoi)
+	case *time.Duration:
+		return assign(t, `want a duration such as "30s", "10m" or "24h"`, value, time.ParseDuration)
+	case *[]string:
+		list, ok := words(value)
+		if !ok {
+			return "want a list"
+		}
+		*t = list
+	}
+	return ""
+}
+
+// assign parses a scalar.
+func assign[T any](target *T, expected string, value any, parse func(string) (T, error)) string {
+	switch value.(type) {
+	case string, int, bool:
+	default:
+		return expected
+	}
+	parsed, err := parse(fmt.Sprint(value))
+	if err != nil {
+		return expected
+	}
+	*target = parsed
+	return ""
+}
+
+var errFlag = errors.New("neither true nor false")
+
+func parseFlag(text string) (bool, error) {
+	if text != "true" && text != "false" {
+		return false, errFlag
+	}
+	return text == "true", nil
+}
+
+// words reads a list: a YAML sequence of texts, or one text with commas.
+func words(value any) (list []string, ok bool) {
+	if text, isText := value.(string); isText {
+		for word := range strings.SplitSeq(text, ",") {
+			if word = strings.TrimSpace(word); word != "" {
+				list = append(list, word)
+			}
+		}
+		return list, true
+	}
+	sequence, ok := value.([]any)
+	for _, entry := range sequence {
+		word, isText := entry.(string)
+		list, ok = append(list, word), ok && isText
+	}
+	return list, ok || value == nil
 }
 
 // setting is one leaf of Config.
@@ -173,22 +288,6 @@ type setting struct {
 // variable returns the name of the environment variable.
 func (s setting) variable() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
-}
-
-// expected says what a value must look like. The value itself is not quoted:
-// it may be a secret in the wrong place.
-func (s setting) expected(t reflect.Type) string {
-	switch {
-	case t == reflect.TypeFor[time.Duration]():
-		return `want a duration such as "30s", "10m" or "24h"`
-	case t.Kind() == reflect.Bool:
-		return "want true or false"
-	case t.Kind() == reflect.Int:
-		return "want a whole number"
-	case t.Kind() == reflect.Slice:
-		return "want a list"
-	}
-	return "want a text"
 }
 
 // settings returns all leaves of Config in the order of their declaration.

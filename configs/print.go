@@ -15,6 +15,8 @@ type Value struct {
 	Variable string `json:"variable"`
 	Value    string `json:"value"`
 	Default  bool   `json:"default"`
+	// plain is set for numbers, flags and durations, which YAML needs no quotes for.
+	plain bool
 }
 
 // Values returns every setting in the order of the documentation, secrets
@@ -26,7 +28,8 @@ func (c Config) Values() []Value {
 		field := reflect.ValueOf(c).FieldByIndex(s.index)
 		standard := reflect.ValueOf(defaults).FieldByIndex(s.index)
 		values = append(values, Value{
-			Key: s.key, Variable: s.variable(), Value: redact(s, field.Interface()), Default: reflect.DeepEqual(field.Interface(), standard.Interface()),
+			Key: s.key, Variable: s.variable(), Value: redact(s, field.Interface()),
+			Default: format(field.Interface()) == format(standard.Interface()), plain: field.Kind() != reflect.String && field.Kind() != reflect.Slice,
 		})
 	}
 	return values
@@ -40,12 +43,32 @@ func redact(s setting, value any) string {
 	case s.secret == "value":
 		return "REDACTED"
 	case s.secret == "url":
-		if u, err := url.Parse(text); err == nil {
-			return u.Redacted()
-		}
-		return "REDACTED"
+		return redactURL(text)
 	}
 	return text
+}
+
+// redactURL returns what of a database's address is surely no secret: scheme,
+// host and database, or the path of a file. An address that is malformed may
+// hold its password anywhere.
+func redactURL(text string) string {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil, u.Fragment != "", strings.Contains(u.Host+u.Path, "@"), strings.ContainsAny(u.Opaque+u.Path, "=:"):
+		return "REDACTED"
+	case u.User == nil && u.RawQuery == "" && u.Opaque == "":
+		return text
+	case u.Host == "" || u.Opaque != "":
+		return "REDACTED"
+	}
+	user := u.User.Username()
+	if _, has := u.User.Password(); has {
+		user += ":REDACTED"
+	}
+	if user != "" {
+		user += "@"
+	}
+	return u.Scheme + "://" + user + u.Host + u.Path
 }
 
 func format(value any) string {
@@ -87,18 +110,19 @@ func (c Config) String() string {
 		if nested {
 			indent = "  "
 		}
-		fmt.Fprintf(&out, "%s%s: %s\n", indent, name, scalar(v.Value))
+		fmt.Fprintf(&out, "%s%s: %s\n", indent, name, v.scalar())
 	}
 	return out.String()
 }
 
-// scalar quotes a value that YAML would read as something else.
-func scalar(text string) string {
-	if text == "" || strings.ContainsAny(text, ":#,{}[]&*!|>'\"%@`") {
-		quoted, err := json.Marshal(text)
-		if err == nil {
-			return string(quoted)
-		}
+// scalar returns the value as YAML reads it back.
+func (v Value) scalar() string {
+	if v.plain {
+		return v.Value
 	}
-	return text
+	quoted, err := json.Marshal(v.Value)
+	if err != nil {
+		return `""`
+	}
+	return string(quoted)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -116,7 +115,7 @@ func openSQLitePool(path string, connections int) (*gorm.DB, error) {
 	pool.SetMaxIdleConns(connections)
 	db, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
 	if err != nil {
-		return nil, errors.Join(translate(fmt.Errorf("open sqlite file %s: %w", filepath.Base(path), err)), pool.Close())
+		return nil, errors.Join(openError(path, err), pool.Close())
 	}
 	return db, nil
 }

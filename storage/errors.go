@@ -58,6 +58,16 @@ func translate(err error) error {
 	return fmt.Errorf("database: %w", err)
 }
 
+// openError says that a SQLite file cannot be opened; the driver calls that
+// "out of memory".
+func openError(path string, err error) error {
+	var lite *sqlite.Error
+	if errors.As(err, &lite) && lite.Code()&0xff == sqliteCantOpen {
+		return fmt.Errorf("%w: cannot open or make the SQLite file %s", authz.ErrUnavailable, path)
+	}
+	return translate(fmt.Errorf("open SQLite file %s: %w", path, err))
+}
+
 func isUnique(err error) bool {
 	var pg *pgconn.PgError
 	var lite *sqlite.Error

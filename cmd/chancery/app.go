@@ -46,12 +46,16 @@ func (c *command) open(ctx context.Context) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{config: config, log: c.logger(config), actor: actorCLI}
-	if err := a.openDatabase(ctx); err != nil {
+	db, err := openDatabase(config)
+	if err != nil {
 		return nil, err
 	}
-	if err := a.wire(ctx); err != nil {
-		return nil, errors.Join(err, a.db.Close())
+	a := &app{config: config, log: c.logger(config), db: db, actor: actorCLI}
+	if _, err = db.Migrate(ctx); err == nil {
+		err = a.wire(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return a, nil
 }
@@ -65,21 +69,15 @@ func (c *command) with(ctx context.Context, do func(a *app) error) error {
 	return errors.Join(do(a), a.db.Close())
 }
 
-func (a *app) openDatabase(ctx context.Context) error {
-	if a.config.Embedded() {
-		if err := os.MkdirAll(a.config.DataDir, 0o700); err != nil {
-			return fmt.Errorf("data_dir: %w", err)
+// openDatabase opens the configured database, and makes the directory of one
+// that is a file.
+func openDatabase(config configs.Config) (*storage.DB, error) {
+	if config.Embedded() {
+		if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
+			return nil, fmt.Errorf("data_dir: %w", err)
 		}
 	}
-	var err error
-	a.db, err = storage.Open(storage.Options{URL: a.config.Database(), DirectURL: a.config.DatabaseDirectURL})
-	if err != nil {
-		return err
-	}
-	if _, err := a.db.Migrate(ctx); err != nil {
-		return errors.Join(err, a.db.Close())
-	}
-	return nil
+	return storage.Open(storage.Options{URL: config.Database(), DirectURL: config.DatabaseDirectURL})
 }
 
 // wire makes everything that works on the database.

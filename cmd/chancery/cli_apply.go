@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -122,6 +123,9 @@ type (
 	}
 )
 
+// goType is what the parser says of the program rather than of the file.
+var goType = regexp.MustCompile(` (in|into) (type )?main\.[A-Za-z]+`)
+
 // readDeclaration reads and translates a declaration file. Paths in it are
 // relative to its own folder; an unknown key is an error.
 func readDeclaration(path string, now time.Time) (authz.Declaration, error) {
@@ -134,7 +138,10 @@ func readDeclaration(path string, now time.Time) (authz.Declaration, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
-		return d, fmt.Errorf("%s: %w", path, err)
+		return d, fmt.Errorf("%s: %s", path, goType.ReplaceAllString(err.Error(), ""))
+	}
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return d, fmt.Errorf("%s: want one YAML document", path)
 	}
 	folder := filepath.Dir(path)
 	for _, r := range file.Resources {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"chancery/authz"
@@ -49,8 +48,8 @@ type keyTimes struct {
 func viewClient(client authz.Client, secret authz.Secret) clientView {
 	v := clientView{
 		ID: client.ID, Secret: secret.Reveal(), Name: client.Name, Type: clientType(client), AuthMethod: string(client.AuthMethod),
-		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: slices.Concat([]string{}, client.GrantTypes), Scope: client.Scope.String(),
-		Resources: slices.Concat([]string{}, client.Resources), AllowedOrigins: slices.Concat([]string{}, client.AllowedOrigins),
+		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: listed(client.GrantTypes), Scope: client.Scope.String(),
+		Resources: listed(client.Resources), AllowedOrigins: listed(client.AllowedOrigins),
 		IdleTTL: optional(client.Refresh.IdleTTL), AbsoluteTTL: optional(client.Refresh.AbsoluteTTL), Leeway: optional(client.Refresh.Leeway),
 		LostResponseWindow: optional(client.Refresh.LostResponseWindow), LostResponseBudget: client.Refresh.LostResponseBudget,
 		DisabledAt: client.DisabledAt, CreatedAt: client.CreatedAt, UpdatedAt: client.UpdatedAt,
@@ -168,6 +167,9 @@ func (c *command) clientsCreate() *cobra.Command {
 				return usageError{fmt.Errorf("--type %q: want public or confidential", f.kind)}
 			}
 			f.apply(cmd, &client)
+			if client.Public() != (f.kind == "public") {
+				return usageError{fmt.Errorf("--auth-method %q: does not fit --type %s", f.method, f.kind)}
+			}
 			return c.with(cmd.Context(), func(a *app) error {
 				created, secret, err := a.clients().Create(cmd.Context(), client)
 				if err != nil {

@@ -30,7 +30,7 @@ func (c *command) withDatabase(do func(db *storage.DB) error) error {
 	if err != nil {
 		return err
 	}
-	db, err := storage.Open(storage.Options{URL: config.Database(), DirectURL: config.DatabaseDirectURL})
+	db, err := openDatabase(config)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"chancery/authz"
@@ -39,7 +38,7 @@ func viewSession(f authz.Family, now time.Time) sessionView {
 	}
 	return sessionView{
 		ID: f.SessionID, State: state, Cause: string(f.RevokedCause), UserID: f.UserID, ClientID: f.ClientID, Scope: f.Scope.String(),
-		Resources: slices.Concat([]string{}, f.Resources), Address: f.Device.Address, UserAgent: f.Device.UserAgent,
+		Resources: listed(f.Resources), Address: f.Device.Address, UserAgent: f.Device.UserAgent,
 		CreatedAt: f.CreatedAt, LastUsedAt: f.RotatedAt, ExpiresAt: f.AbsoluteExpiresAt, EndedAt: f.RevokedAt,
 	}
 }
@@ -92,9 +91,13 @@ func (c *command) sessionsRevoke() *cobra.Command {
 		Use: "revoke [ID | --user NAME | --client ID | --all]", Short: "End sessions",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			given := len(args)
-			for _, name := range []string{"user", "client", "all"} {
-				if cmd.Flags().Changed(name) {
+			var sessionID string
+			if len(args) == 1 {
+				sessionID = args[0]
+			}
+			given := 0
+			for _, selects := range []bool{sessionID != "", username != "", clientID != "", all} {
+				if selects {
 					given++
 				}
 			}
@@ -102,16 +105,18 @@ func (c *command) sessionsRevoke() *cobra.Command {
 				return usageError{errors.New("sessions revoke: want a session ID, --user NAME, --client ID or --all")}
 			}
 			return c.with(cmd.Context(), func(a *app) error {
-				ending := authz.Ending{ClientID: clientID, All: all, Cause: authz.CauseAdmin, Actor: a.actor}
-				if len(args) == 1 {
-					ending.SessionID = args[0]
-				}
+				ending := authz.Ending{SessionID: sessionID, ClientID: clientID, All: all, Cause: authz.CauseAdmin, Actor: a.actor}
 				if username != "" {
 					user, err := a.users().Find(cmd.Context(), username)
 					if err != nil {
 						return err
 					}
 					ending.UserID = user.ID
+				}
+				if clientID != "" {
+					if _, err := a.clients().Find(cmd.Context(), clientID); err != nil {
+						return err
+					}
 				}
 				n, err := a.sessions.End(cmd.Context(), ending)
 				if err != nil {

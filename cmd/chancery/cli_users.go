@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +33,7 @@ type userView struct {
 
 func viewUser(u authz.User) userView {
 	return userView{
-		ID: u.ID, Username: u.Username, Email: u.Email, Roles: slices.Concat([]string{}, u.Roles), MustChange: u.MustChange,
+		ID: u.ID, Username: u.Username, Email: u.Email, Roles: listed(u.Roles), MustChange: u.MustChange,
 		BannedUntil: u.BannedUntil, BanReason: u.BanReason, DisabledAt: u.DisabledAt, CreatedAt: u.CreatedAt,
 	}
 }

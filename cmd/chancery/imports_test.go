@@ -65,8 +65,8 @@ var foreign = []struct {
 // withoutHTTP must not reach net/http, even through others.
 var withoutHTTP = []string{"authz", "keys", "configs", "authz/claims", "authz/statuslist", "authz/password"}
 
-// listed is what "go list" says of a package.
-type listed struct {
+// listedPackage is what "go list" says of a package.
+type listedPackage struct {
 	ImportPath string
 	Imports    []string
 	Deps       []string
@@ -75,16 +75,16 @@ type listed struct {
 const module = "chancery"
 
 // packages returns our packages by path relative to the module.
-func packages(t *testing.T) map[string]listed {
+func packages(t *testing.T) map[string]listedPackage {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	found := map[string]listed{}
+	found := map[string]listedPackage{}
 	decoder := json.NewDecoder(strings.NewReader(string(out)))
 	for {
-		var p listed
+		var p listedPackage
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
 			return found
 		} else if err != nil {

@@ -27,12 +27,11 @@ func (c *command) print(value any, draw func(out *table)) error {
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(value)
-	case "text":
+	default:
 		out := &table{tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)}
 		draw(out)
 		return out.Flush()
 	}
-	return usageError{fmt.Errorf("--output %q: want text or json", c.output)}
 }
 
 // timestamp prints a time, or a dash for never.
@@ -53,6 +52,9 @@ func dash(text string) string {
 
 // list prints words, or a dash for none.
 func list(words []string) string { return dash(strings.Join(words, " ")) }
+
+// listed returns words as JSON shows them: no word is an empty list.
+func listed(words []string) []string { return append([]string{}, words...) }
 
 // yes prints a flag.
 func yes(flag bool) string {

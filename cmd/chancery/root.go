@@ -83,7 +83,13 @@ func newRoot(c *command) *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.PersistentPreRun = func(*cobra.Command, []string) { c.begun = true }
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if c.output != "text" && c.output != "json" {
+			return usageError{fmt.Errorf("--output %q: want text or json", c.output)}
+		}
+		c.begun = true
+		return nil
+	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.configFile, "config", "", "configuration file (default "+configs.DefaultFile+", if there is one)")
 	flags.StringArrayVar(&c.set, "set", nil, "set a configuration key, as `key=value`; repeatable")

@@ -75,7 +75,7 @@ func checkHead(r *http.Request) error {
 	if r.ContentLength > maxBody {
 		return respond.ErrTooLarge
 	}
-	if r.URL.RawQuery != "" && slices.ContainsFunc(inURL, r.URL.Query().Has) {
+	if secretInURL(r.URL.RawQuery) {
 		return errQuery
 	}
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -86,6 +86,21 @@ func checkHead(r *http.Request) error {
 		return errContentType
 	}
 	return nil
+}
+
+// secretInURL reports whether a query names a parameter of inURL, also one
+// that is malformed: it may hold a secret all the same.
+func secretInURL(query string) bool {
+	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		if slices.Contains(inURL, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // value returns the only value of a parameter, or "".
