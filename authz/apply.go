@@ -26,13 +26,14 @@ type ApplyChanges struct {
 	UpdateClients   []Client
 	InsertUsers     []User
 	UserEvents      []Event
-	Roles           []RoleChange
+	UpdateUsers     []UserUpdate
 }
 
-// RoleChange sets the roles of a user that exists.
-type RoleChange struct {
+// UserUpdate sets what a declaration decides of a user that exists.
+type UserUpdate struct {
 	UserChange
 	Roles []string
+	Email string
 }
 
 // ApplyStore carries out a declaration.
@@ -67,7 +68,8 @@ type AppliedChange struct {
 
 // Apply plans the changes that the declaration needs and, unless dryRun, makes
 // them in one transaction. Applying the same declaration again changes
-// nothing: a password is used only for a user that does not exist yet.
+// nothing: password and must-change are used only for a user that does not
+// exist yet.
 func (a *Applier) Apply(ctx context.Context, declared Declaration, dryRun bool) ([]AppliedChange, error) {
 	if err := declared.checkTwice(); err != nil {
 		return nil, err
@@ -252,8 +254,13 @@ func (p *applyPlan) users(ctx context.Context, declared []NewUser) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Equal(roles, existing.Roles) {
-			p.changes.Roles = append(p.changes.Roles, RoleChange{UserChange: users.change(EventRolesChanged, existing.ID), Roles: roles})
+		email, err := validateEmail(n.Email)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(roles, existing.Roles) || email != existing.Email {
+			update := UserUpdate{UserChange: users.change(EventUserChanged, existing.ID), Roles: roles, Email: email}
+			p.changes.UpdateUsers = append(p.changes.UpdateUsers, update)
 			p.line("update", "user", n.Username, "")
 		}
 	}

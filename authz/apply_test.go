@@ -70,7 +70,7 @@ func TestApplyUpdates(t *testing.T) {
 	d := declaration()
 	d.Resources[0].AccessTokenTTL = time.Hour
 	d.Clients[0].Name = "renamed"
-	d.Users[0].Roles, d.Users[0].Password = []string{"c"}, ""
+	d.Users[0].Roles, d.Users[0].Password, d.Users[0].Email = []string{"c"}, "", "bob@mail.example"
 	want := []string{"update resource https://new.example", "update client declared", "update user bob"}
 	if diff := cmp.Diff(want, f.apply(t, d, false)); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
@@ -80,8 +80,8 @@ func TestApplyUpdates(t *testing.T) {
 		t.Errorf("client went from %+v to %+v, %v: want another name and the same secret", before, after, err)
 	}
 	user, err := f.users.Find(t.Context(), "bob")
-	if err != nil || !cmp.Equal(user.Roles, []string{"c"}) {
-		t.Errorf("user = %+v, %v, want role c", user, err)
+	if err != nil || !cmp.Equal(user.Roles, []string{"c"}) || user.Email != "bob@mail.example" {
+		t.Errorf("user = %+v, %v, want role c and the declared address", user, err)
 	}
 }
 

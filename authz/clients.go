@@ -157,7 +157,11 @@ func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Cl
 			return Client{}, err
 		}
 	}
-	if err := c.Store.UpdateClient(ctx, after); err != nil {
+	err = c.Store.UpdateClient(ctx, after)
+	if errors.Is(err, ErrConflict) {
+		return Client{}, &Error{Code: Conflict, Description: fmt.Sprintf("client %q was changed meanwhile", id), Err: err}
+	}
+	if err != nil {
 		return Client{}, fmt.Errorf("update client: %w", named(err, "client", id))
 	}
 	after.Version++

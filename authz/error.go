@@ -93,7 +93,7 @@ func named(err error, kind, name string) error {
 	case errors.Is(err, ErrNotFound):
 		return &Error{Code: NotFound, Description: fmt.Sprintf("there is no %s %q", kind, name), Err: err}
 	case errors.Is(err, ErrConflict):
-		return &Error{Code: Conflict, Description: fmt.Sprintf("%s %q exists already or was changed meanwhile", kind, name), Err: err}
+		return &Error{Code: Conflict, Description: fmt.Sprintf("%s %q exists already", kind, name), Err: err}
 	}
 	return err
 }

@@ -22,6 +22,7 @@ const (
 	EventWrongClient     EventKind = "wrong_client"
 	EventTokenRevoked    EventKind = "token_revoked"
 	EventUserCreated     EventKind = "user_created"
+	EventUserChanged     EventKind = "user_changed"
 	EventUserBanned      EventKind = "user_banned"
 	EventUserUnbanned    EventKind = "user_unbanned"
 	EventUserDeleted     EventKind = "user_deleted"

@@ -190,8 +190,11 @@ func TestRefreshTokenKeyRotation(t *testing.T) {
 		token Secret
 		ok    bool
 	}{
-		{"old token, both keys", both, old, true}, {"new token, both keys", both, fresh, true}, {"new token, new key", after, fresh, true},
-		{"old token, old key gone", after, old, false}, {"new token, old key alone", before, fresh, false},
+		{"old token, both keys", both, old, true},
+		{"new token, both keys", both, fresh, true},
+		{"new token, new key", after, fresh, true},
+		{"old token, old key gone", after, old, false},
+		{"new token, old key alone", before, fresh, false},
 	} {
 		if got, err := c.codec.parse(c.token); (err == nil) != c.ok || (c.ok && got != testToken(5)) {
 			t.Errorf("%s: parse = %+v, %v, want accepted = %t", c.name, got, err, c.ok)

@@ -73,6 +73,10 @@ func (c Config) checkIssuer(p *checker, public bool) {
 	issuer, err := url.Parse(c.Issuer)
 	valid := err == nil && (issuer.Scheme == "https" || issuer.Scheme == "http") && issuer.Hostname() != "" && issuer.User == nil &&
 		issuer.RawQuery == "" && !strings.ContainsAny(c.Issuer, "?#\"\\ ") && !strings.HasSuffix(c.Issuer, "/")
+	if strings.Contains(c.Issuer, "@") {
+		p.require(false, "issuer", "want a URL without user and password")
+		return
+	}
 	p.require(valid, "issuer", "%q: want a URL without query, fragment and trailing slash", c.Issuer)
 	if !valid || issuer.Scheme == "https" {
 		return

@@ -84,11 +84,17 @@ func loadFile(k *koanf.Koanf, path string) Problems {
 	}
 	var problems Problems
 	for _, key := range k.Keys() {
-		if !isKey(key) {
+		if !isKey(key) && !isEmptySection(k, key) {
 			problems = append(problems, unknownKey(key)+" in "+path)
 		}
 	}
 	return problems
+}
+
+// isEmptySection reports whether key is a section with nothing in it.
+func isEmptySection(k *koanf.Koanf, key string) bool {
+	inSection := func(s setting) bool { return strings.HasPrefix(s.key, key+".") }
+	return k.Get(key) == nil && slices.ContainsFunc(settings(), inSection)
 }
 
 // readYAML reads the one document of a file. Its errors never quote a value,
@@ -172,8 +178,12 @@ func readEnvironment(environ []string) (values map[string]string, warnings []str
 // readSecretFile returns what a file holds, without the white space around.
 func readSecretFile(path string) (secret, problem string) {
 	content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	var reason *os.PathError
+	if errors.As(err, &reason) {
+		return "", "cannot read the file: " + reason.Err.Error() // the path may be the secret itself, in the wrong variable
+	}
 	if err != nil {
-		return "", err.Error()
+		return "", "cannot read the file"
 	}
 	if secret = strings.TrimSpace(string(content)); secret == "" {
 		return "", "the file is empty"

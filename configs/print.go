@@ -3,6 +3,7 @@ package configs
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"reflect"
 	"strings"
@@ -92,6 +93,12 @@ func shortDuration(d time.Duration) string {
 	}
 	return text
 }
+
+// GoString hides the secrets, as String does.
+func (c Config) GoString() string { return c.String() }
+
+// LogValue hides the secrets, as String does.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // String prints the configuration as the YAML file that would make it, secrets
 // redacted.

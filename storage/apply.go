@@ -32,8 +32,8 @@ func (db *DB) Apply(ctx context.Context, changes authz.ApplyChanges) error {
 				return err
 			}
 		}
-		for _, change := range changes.Roles {
-			if err := setRoles(tx, change.UserChange, change.Roles); err != nil {
+		for _, update := range changes.UpdateUsers {
+			if err := setRoles(tx, update.UserChange, update.Roles, map[string]any{"email": update.Email}); err != nil {
 				return err
 			}
 		}

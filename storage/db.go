@@ -64,7 +64,7 @@ func Open(options Options) (*DB, error) {
 }
 
 func gormConfig() *gorm.Config {
-	return &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard, DisableAutomaticPing: true}
+	return &gorm.Config{SkipDefaultTransaction: true, Logger: logger.Discard, DisableAutomaticPing: true, QueryFields: true}
 }
 
 func openPostgres(options Options) (*DB, error) {

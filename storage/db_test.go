@@ -139,8 +139,10 @@ func TestQueryExecModes(t *testing.T) {
 			if err != nil || n != 2 {
 				t.Errorf("EndSessions = %d, %v, want 2", n, err)
 			}
-			if _, err := db.LeaseIndexes(t.Context(), authz.LeaseRequest{Kind: authz.StatusSessions, Count: 1, Now: authztest.T0,
-				NewList: authz.Lease{List: "l", Key: []byte{1}, Capacity: 8, End: 1}}); err != nil {
+			if _, err := db.LeaseIndexes(t.Context(), authz.LeaseRequest{
+				Kind: authz.StatusSessions, Count: 1, Now: authztest.T0,
+				NewList: authz.Lease{List: "l", Key: []byte{1}, Capacity: 8, End: 1},
+			}); err != nil {
 				t.Error(err)
 			}
 			if err := db.InsertClient(t.Context(), authztest.SampleClient("app")); err != nil {

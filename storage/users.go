@@ -84,11 +84,14 @@ func (db *DB) Rehash(ctx context.Context, userID, before, after string) error {
 
 // SetRoles implements authz.UserStore.
 func (db *DB) SetRoles(ctx context.Context, change authz.UserChange, roles []string) error {
-	return db.transaction(ctx, func(tx *gorm.DB) error { return setRoles(tx, change, roles) })
+	return db.transaction(ctx, func(tx *gorm.DB) error { return setRoles(tx, change, roles, map[string]any{}) })
 }
 
-func setRoles(tx *gorm.DB, change authz.UserChange, roles []string) error {
-	if err := updateUser(tx, change, map[string]any{"roles": words(roles)}); err != nil {
+// setRoles writes the roles of the user and of its live families, and columns
+// of the user besides.
+func setRoles(tx *gorm.DB, change authz.UserChange, roles []string, columns map[string]any) error {
+	columns["roles"] = words(roles)
+	if err := updateUser(tx, change, columns); err != nil {
 		return err
 	}
 	live := tx.Model(&familyRow{}).Where("user_id = ? AND revoked_at IS NULL", change.UserID)

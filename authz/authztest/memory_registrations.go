@@ -174,8 +174,12 @@ func (m *Memory) Apply(ctx context.Context, changes authz.ApplyChanges) error {
 	for _, event := range changes.UserEvents {
 		m.append(event)
 	}
-	for _, change := range changes.Roles {
-		m.setRoles(change.UserChange, change.Roles)
+	for _, update := range changes.UpdateUsers {
+		m.setRoles(update.UserChange, update.Roles)
+		user := m.users[update.UserID]
+		user.Email = update.Email
+		m.users[user.ID] = user
+		m.append(update.Event)
 	}
 	m.registrations++
 	return nil
@@ -202,7 +206,7 @@ func (m *Memory) checkApply(changes authz.ApplyChanges) error {
 	if conflict {
 		return authz.ErrConflict
 	}
-	for _, change := range changes.Roles {
+	for _, change := range changes.UpdateUsers {
 		if _, ok := m.users[change.UserID]; !ok {
 			return authz.ErrNotFound
 		}

@@ -172,13 +172,13 @@ func applyAllOrNothing(t *testing.T, store Store) {
 		InsertResources: []authz.Resource{SampleResource("https://new.example")}, UpdateResources: []authz.Resource{existingResource},
 		InsertClients: []authz.Client{SampleClient("new")}, UpdateClients: []authz.Client{existing},
 		InsertUsers: []authz.User{SampleUser("fresh")}, UserEvents: []authz.Event{sampleEvent("fresh", T0)},
-		Roles: []authz.RoleChange{{UserChange: change("usr_nobody", ""), Roles: []string{"chief"}}},
+		UpdateUsers: []authz.UserUpdate{{UserChange: change("usr_nobody", ""), Roles: []string{"chief"}, Email: "new@mail.example"}},
 	}
 	want(t, "Apply with an unknown user", store.Apply(t.Context(), changes), authz.ErrNotFound)
 	if _, err := store.Client(t.Context(), "new"); !errors.Is(err, authz.ErrNotFound) {
 		t.Errorf("a failed Apply left a client: %v", err)
 	}
-	changes.Roles[0].UserChange = change(userID, "")
+	changes.UpdateUsers[0].UserChange = change(userID, "")
 	must(t, store.Apply(t.Context(), changes))
 	for id, name := range map[string]string{"new": "Client new", "existing": "renamed"} {
 		client, err := store.Client(t.Context(), id)
@@ -194,6 +194,11 @@ func applyAllOrNothing(t *testing.T, store Store) {
 		t.Error(err)
 	}
 	same(t, "roles of the live family", []string{"chief"}, familyOf(t, store, 0).Roles)
+	user, err := store.UserByName(t.Context(), "old")
+	must(t, err)
+	if user.Email != "new@mail.example" {
+		t.Errorf("email = %q, want the declared one", user.Email)
+	}
 }
 
 func applyConflict(t *testing.T, store Store) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"chancery/authz"
@@ -75,6 +76,11 @@ func openDatabase(config configs.Config) (*storage.DB, error) {
 	if config.Embedded() {
 		if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
 			return nil, fmt.Errorf("data_dir: %w", err)
+		}
+		// SQLite would make the file readable by everybody. What cannot be
+		// made here is reported when it is opened.
+		if file, err := os.OpenFile(strings.TrimPrefix(config.Database(), "sqlite://"), os.O_CREATE|os.O_RDWR, 0o600); err == nil {
+			_ = file.Close()
 		}
 	}
 	return storage.Open(storage.Options{URL: config.Database(), DirectURL: config.DatabaseDirectURL})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"chancery/authz"
@@ -135,15 +136,20 @@ func (f *clientFlags) apply(cmd *cobra.Command, client *authz.Client) {
 	assign(given("auth-method"), &client.AuthMethod, authz.AuthMethod(f.method))
 	assign(given("first-party"), &client.FirstParty, f.firstParty)
 	assign(given("introspect"), &client.Introspect, f.introspect)
-	assign(given("grant"), &client.GrantTypes, f.grants)
-	assign(given("scope"), &client.Scope, authz.Scope(f.scopes))
-	assign(given("resource"), &client.Resources, f.resources)
-	assign(given("allowed-origin"), &client.AllowedOrigins, f.origins)
+	assign(given("grant"), &client.GrantTypes, filled(f.grants))
+	assign(given("scope"), &client.Scope, authz.Scope(filled(f.scopes)))
+	assign(given("resource"), &client.Resources, filled(f.resources))
+	assign(given("allowed-origin"), &client.AllowedOrigins, filled(f.origins))
 	assign(given("idle-ttl"), &client.Refresh.IdleTTL, &f.idle)
 	assign(given("absolute-ttl"), &client.Refresh.AbsoluteTTL, &f.absolute)
 	assign(given("leeway"), &client.Refresh.Leeway, &f.leeway)
 	assign(given("lost-response-window"), &client.Refresh.LostResponseWindow, &f.lostWindow)
 	assign(given("lost-response-budget"), &client.Refresh.LostResponseBudget, &f.lostBudget)
+}
+
+// filled leaves out empty words: --resource ” clears the list.
+func filled(words []string) []string {
+	return slices.DeleteFunc(words, func(word string) bool { return word == "" })
 }
 
 func assign[T any](given bool, target *T, value T) {

@@ -232,7 +232,7 @@ func TestFirstStart(t *testing.T) {
 	env := append(sqliteEnv(t), listenEnv(freePort(t))...)
 	n := serve(t, env)
 	data := strings.TrimPrefix(env[2], "CHANCERY_DATA_DIR=")
-	for _, name := range []string{firstCredentialsFile, masterKeyFile} {
+	for _, name := range []string{firstCredentialsFile, masterKeyFile, "chancery.db"} {
 		info, err := os.Stat(filepath.Join(data, name))
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v, want mode 0600", name, info, err)
