@@ -25,7 +25,8 @@ const (
 	CauseExpiredIdle Cause = "expired_idle"
 	// CauseExpiredAbsolute: the session reached its greatest age.
 	CauseExpiredAbsolute Cause = "expired_absolute"
-	// CauseNotEntitled: client or user have lost every scope of the grant.
+	// CauseNotEntitled: client or user have lost every scope that was asked
+	// for. A session that has lost all of its scopes is ended with it.
 	CauseNotEntitled Cause = "not_entitled"
 )
 

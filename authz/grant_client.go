@@ -14,7 +14,7 @@ func (s *Service) clientGrant(ctx context.Context, client Client, request TokenR
 	if err != nil {
 		return TokenResponse{}, err
 	}
-	t, err := s.chooseTarget(ctx, client.resources(s.Issuer), resource, wanted)
+	t, err := s.chooseTarget(ctx, client.resources(s.Issuer), resource, wanted, anyScope)
 	if err != nil {
 		return TokenResponse{}, err
 	}

@@ -37,7 +37,7 @@ func (s *Service) passwordGrant(ctx context.Context, client Client, request Toke
 	if request.Scope != "" && len(granted) < len(wanted) {
 		return TokenResponse{}, errScopeRole
 	}
-	t, err := s.chooseTarget(ctx, reached, resource, granted)
+	t, err := s.chooseTarget(ctx, reached, resource, granted, anyScope)
 	if err != nil {
 		return TokenResponse{}, err
 	}

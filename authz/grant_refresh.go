@@ -15,8 +15,7 @@ type Swap struct {
 	ClientID   string
 	Generation uint64
 	Now        time.Time
-	// IdleExpiresAt, and Device unless it is empty, are stored by the same
-	// write.
+	// IdleExpiresAt and Device are stored by the same write.
 	IdleExpiresAt time.Time
 	Device        Device
 }
@@ -103,7 +102,7 @@ func (s *Service) refreshGrant(ctx context.Context, client Client, request Token
 		if swapFirst {
 			f, err := s.Families.Rotate(ctx, r.swap(r.token.generation))
 			if err == nil {
-				return s.answer(ctx, r, f, "")
+				return s.answerSwapped(ctx, r, f)
 			}
 			if !errors.Is(err, ErrNotFound) {
 				return TokenResponse{}, fmt.Errorf("rotate: %w", err)
@@ -221,6 +220,20 @@ func (s *Service) reuse(ctx context.Context, r refresh, f Family) error {
 	return errRefresh(CauseReuse)
 }
 
+// answerSwapped answers a rotation that was made before anything else was
+// looked at. A session that turns out to have nothing left to ask for ends:
+// its token is used up, and its next use must not look like a theft.
+func (s *Service) answerSwapped(ctx context.Context, r refresh, f Family) (TokenResponse, error) {
+	response, err := s.answer(ctx, r, f, "")
+	if CauseOf(err) != CauseNotEntitled {
+		return response, err
+	}
+	if _, endErr := s.Sessions.End(ctx, Ending{SessionID: f.SessionID, Cause: CauseNotEntitled, Device: r.device}); endErr != nil {
+		return TokenResponse{}, endErr
+	}
+	return TokenResponse{}, err
+}
+
 // answer mints the tokens of the family's newest generation.
 func (s *Service) answer(ctx context.Context, r refresh, f Family, cause Cause) (TokenResponse, error) {
 	t, err := s.refreshTarget(ctx, r, f)
@@ -237,7 +250,7 @@ func (s *Service) answer(ctx context.Context, r refresh, f Family, cause Cause) 
 
 // refreshTarget says what the access token of a refresh is for. Asking for
 // more than was granted is refused; what client or user have lost since the
-// login is left out, and nothing left is the end of the grant.
+// login is left out, and nothing left is refused with CauseNotEntitled.
 func (s *Service) refreshTarget(ctx context.Context, r refresh, f Family) (target, error) {
 	wanted := f.Scope
 	if r.scope != nil {
@@ -247,18 +260,17 @@ func (s *Service) refreshTarget(ctx context.Context, r refresh, f Family) (targe
 		wanted = r.scope
 	}
 	candidates := slices.DeleteFunc(slices.Clone(r.client.resources(s.Issuer)), func(uri string) bool { return !slices.Contains(f.Resources, uri) })
-	t, err := s.chooseTarget(ctx, candidates, r.resource, wanted)
-	if err != nil && r.resource == "" && CodeOf(err) == InvalidTarget {
-		return target{}, errRefresh(CauseNotEntitled)
-	}
-	if err != nil {
-		return target{}, err
-	}
-	granted := len(t.scope)
 	still := r.client.scope()
-	t.scope = t.scope.Filter(func(token string) bool { return still.Has(token) && t.resource.permits(token, f.Roles) })
-	if granted > 0 && len(t.scope) == 0 {
-		return target{}, errRefresh(CauseNotEntitled)
+	t, err := s.chooseTarget(ctx, candidates, r.resource, wanted, func(resource Resource, token string) bool {
+		return still.Has(token) && resource.permits(token, f.Roles)
+	})
+	if CodeOf(err) != InvalidTarget {
+		return t, err
 	}
-	return t, nil
+	// Nothing can be had. Was it never granted for the named resource, or has
+	// it been lost?
+	if _, before := s.chooseTarget(ctx, candidates, r.resource, wanted, anyScope); before != nil && r.resource != "" {
+		return target{}, before
+	}
+	return target{}, errRefresh(CauseNotEntitled)
 }

@@ -39,6 +39,9 @@ func (s *Service) Introspect(ctx context.Context, query TokenQuery) (Introspecti
 	if client.Public() {
 		return Introspection{}, errInvalidClient
 	}
+	if query.Token == "" {
+		return Introspection{}, errTokenMissing
+	}
 	if token, err := s.Refreshes.parse(query.Token); err == nil {
 		return s.introspectRefreshToken(ctx, client, token)
 	}

@@ -37,6 +37,9 @@ func (s *Service) Revoke(ctx context.Context, query TokenQuery) error {
 	if err != nil {
 		return err
 	}
+	if query.Token == "" {
+		return errTokenMissing
+	}
 	if token, err := s.Refreshes.parse(query.Token); err == nil {
 		return s.revokeRefreshToken(ctx, client, token, query)
 	}
@@ -53,9 +56,6 @@ func (s *Service) authenticateQuery(ctx context.Context, query TokenQuery) (Clie
 	client, err := s.authenticate(ctx, query.Credentials)
 	if err != nil {
 		return Client{}, err
-	}
-	if query.Token == "" {
-		return Client{}, errTokenMissing
 	}
 	return client, nil
 }

@@ -110,6 +110,13 @@ func (s *Service) received(at time.Time) error {
 	return nil
 }
 
+// permission says whether a token of a scope may be had for a resource that
+// defines it.
+type permission func(resource Resource, token string) bool
+
+// anyScope permits whatever a resource defines.
+func anyScope(Resource, string) bool { return true }
+
 // target is what an access token is for.
 type target struct {
 	resource Resource
@@ -117,10 +124,10 @@ type target struct {
 }
 
 // chooseTarget picks the resource of an access token: the named one, or the
-// first of candidates that defines a token of wanted or no scope at all; with
-// an empty wanted, the first one there is. Its scope is what wanted and the
-// resource share.
-func (s *Service) chooseTarget(ctx context.Context, candidates []string, name string, wanted Scope) (target, error) {
+// first of candidates for which a token of wanted is defined and permitted, or
+// that defines no scope at all; with an empty wanted, the first one there is.
+// Its scope is what is wanted, defined and permitted.
+func (s *Service) chooseTarget(ctx context.Context, candidates []string, name string, wanted Scope, permitted permission) (target, error) {
 	for _, uri := range candidates {
 		if name != "" && uri != name {
 			continue
@@ -132,7 +139,7 @@ func (s *Service) chooseTarget(ctx context.Context, candidates []string, name st
 		if err != nil {
 			return target{}, err
 		}
-		scope := wanted.Filter(resource.scope().Has)
+		scope := wanted.Filter(func(token string) bool { return resource.scope().Has(token) && permitted(resource, token) })
 		if len(scope) > 0 || len(wanted) == 0 || len(resource.Scopes) == 0 {
 			return target{resource: resource, scope: scope}, nil
 		}
