@@ -74,8 +74,12 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 }
 func (b *syncBuffer) String() string { b.mu.Lock(); defer b.mu.Unlock(); return b.buf.String() }
 
-// shared is made once: RSA keys are slow to make and a set can serve all tests.
-var shared = sync.OnceValue(func() *keystest.Memory { return &keystest.Memory{} })
+// firstKeys are made once, since RSA keys are slow to make; each server gets a
+// copy.
+var (
+	firstKeys   keys.Set
+	firstKeysMu sync.Mutex
+)
 
 // options change a server before it is made.
 type options struct {
@@ -135,13 +139,23 @@ func (s *server) newRotator() {
 	must(s.t, err)
 	sealer, err := keys.NewSealer(master)
 	must(s.t, err)
+	firstKeysMu.Lock()
+	defer firstKeysMu.Unlock()
+	store := &keystest.Memory{}
+	if firstKeys.Version > 0 {
+		must(s.t, store.SaveKeys(s.t.Context(), firstKeys, 0))
+	}
 	s.rotator = &keys.Rotator{
-		Store: shared(), Sealer: sealer, Ring: keys.NewRing(s.clock.Now, 24*time.Hour), Now: s.clock.Now,
+		Store: store, Sealer: sealer, Ring: keys.NewRing(s.clock.Now, 24*time.Hour), Now: s.clock.Now,
 		Policy: func(context.Context) (keys.Policy, error) {
 			return keys.Policy{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, Margin: 11 * time.Minute, MaxTokenTTL: 15 * time.Minute}, nil
 		},
 	}
 	must(s.t, s.rotator.Tick(s.t.Context()))
+	if firstKeys.Version == 0 {
+		firstKeys, err = store.LoadKeys(s.t.Context())
+		must(s.t, err)
+	}
 }
 
 func (s *server) register() {

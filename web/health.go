@@ -29,12 +29,17 @@ const readyTimeout = 2 * time.Second
 
 // mountHealth adds the endpoints for orchestrators and operators.
 func mountHealth(router gin.IRouter, checks []Check, version Version) {
-	router.GET("/healthz", func(c *gin.Context) {
-		respond.NoStore(c)
-		respond.JSON(c, http.StatusOK, map[string]string{"status": "ok"})
-	})
-	router.GET("/readyz", func(c *gin.Context) { ready(c, checks) })
-	router.GET("/version", func(c *gin.Context) { respond.JSON(c, http.StatusOK, version) })
+	for path, handle := range map[string]gin.HandlerFunc{
+		"/healthz": func(c *gin.Context) {
+			respond.NoStore(c)
+			respond.JSON(c, http.StatusOK, map[string]string{"status": "ok"})
+		},
+		"/readyz":  func(c *gin.Context) { ready(c, checks) },
+		"/version": func(c *gin.Context) { respond.JSON(c, http.StatusOK, version) },
+	} {
+		router.GET(path, handle)
+		router.HEAD(path, handle)
+	}
 }
 
 // readiness is the answer of /readyz.

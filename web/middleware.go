@@ -51,7 +51,9 @@ func accessLog(log *slog.Logger) gin.HandlerFunc {
 func recovery(responder respond.Responder) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		defer func() {
-			if value := recover(); value != nil {
+			if value := recover(); value == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+				panic(value)
+			} else if value != nil {
 				respond.Note(c, slog.String("stack", string(debug.Stack())))
 				if c.Writer.Written() {
 					return

@@ -35,7 +35,6 @@ func (e *Endpoints) preflight(c *gin.Context) error {
 // allowOrigin lets scripts of the request's origin read the answer, errors
 // included, if the client that the request names allows the origin.
 func (e *Endpoints) allowOrigin(c *gin.Context, f form) error {
-	c.Header("Vary", "Origin")
 	origin := c.GetHeader("Origin")
 	if origin == "" {
 		return nil

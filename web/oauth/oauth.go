@@ -83,6 +83,7 @@ type handler func(c *gin.Context, f form, received time.Time) error
 func (e *Endpoints) post(c *gin.Context, handle handler) error {
 	received := e.Now()
 	respond.NoStore(c)
+	c.Header("Vary", "Origin")
 	f, err := readForm(c.Writer, c.Request)
 	if err != nil {
 		return err
