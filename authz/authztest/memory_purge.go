@@ -1,0 +1,52 @@
+package authztest
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"chancery/authz"
+)
+
+// AcquireLease implements authz.PurgeStore.
+func (m *Memory) AcquireLease(ctx context.Context, name, holder string, now, until time.Time) (bool, error) {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "AcquireLease"); err != nil {
+		return false, err
+	}
+	if held, ok := m.leases[name]; ok && held.holder != holder && now.Before(held.until) {
+		return false, nil
+	}
+	m.leases[name] = workLease{holder: holder, until: until}
+	return true, nil
+}
+
+// Purge implements authz.PurgeStore.
+func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, error) {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "Purge"); err != nil {
+		return 0, err
+	}
+	families, denied, events := 0, 0, 0
+	for hash, family := range m.families {
+		if family.AbsoluteExpiresAt.Before(limits.FamiliesBefore) && families < limits.Limit {
+			delete(m.families, hash)
+			families++
+		}
+	}
+	for id, expires := range m.denied {
+		if expires.Before(limits.DeniedBefore) && denied < limits.Limit {
+			delete(m.denied, id)
+			denied++
+		}
+	}
+	m.events = slices.DeleteFunc(m.events, func(e authz.Event) bool {
+		old := e.Time.Before(limits.EventsBefore) && events < limits.Limit
+		if old {
+			events++
+			delete(m.once, e.Once)
+		}
+		return old
+	})
+	return families + denied + events, nil
+}
