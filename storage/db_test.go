@@ -82,7 +82,7 @@ func TestUnreachableDatabaseIsUnavailable(t *testing.T) {
 	for name, err := range map[string]error{
 		"Ping":    db.Ping(t.Context()),
 		"Migrate": func() error { _, err := db.Migrate(t.Context()); return err }(),
-		"Rotate":  rotate(t.Context(), db, 1, 0),
+		"Rotate":  authztest.Rotate(t.Context(), db, 1, 0),
 	} {
 		if !errors.Is(err, authz.ErrUnavailable) || strings.Contains(err.Error(), "secret-word") {
 			t.Errorf("%s = %v, want ErrUnavailable without the password", name, err)
@@ -100,13 +100,13 @@ func TestOpenDoesNotQuoteTheAddress(t *testing.T) {
 func TestEndedContextIsUnavailable(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, open func(testing.TB) *storage.DB) {
 		db := open(t)
-		withSessions(t, db, 1)
+		authztest.Load(t, db, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := rotate(ctx, db, 0, 0); !errors.Is(err, authz.ErrUnavailable) {
+		if err := authztest.Rotate(ctx, db, 0, 0); !errors.Is(err, authz.ErrUnavailable) {
 			t.Errorf("Rotate with an ended context = %v, want ErrUnavailable", err)
 		}
-		if err := rotate(t.Context(), db, 0, 0); err != nil {
+		if err := authztest.Rotate(t.Context(), db, 0, 0); err != nil {
 			t.Errorf("the refused rotation left something behind: %v", err)
 		}
 	})
@@ -114,13 +114,13 @@ func TestEndedContextIsUnavailable(t *testing.T) {
 
 func TestReadOnlyDatabaseIsUnavailable(t *testing.T) {
 	target := pgtest.URL(t)
-	withSessions(t, open(t, target), 1)
+	authztest.Load(t, open(t, target), 1)
 	readOnly, err := storage.Open(storage.Options{URL: pgtest.WithParameter(target, "default_transaction_read_only", "on")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = readOnly.Close() }()
-	if err := rotate(t.Context(), readOnly, 0, 0); !errors.Is(err, authz.ErrUnavailable) {
+	if err := authztest.Rotate(t.Context(), readOnly, 0, 0); !errors.Is(err, authz.ErrUnavailable) {
 		t.Errorf("Rotate on a read-only server = %v, want ErrUnavailable", err)
 	}
 }
@@ -131,8 +131,8 @@ func TestQueryExecModes(t *testing.T) {
 	for _, mode := range []string{"exec", "cache_describe", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
 			db := open(t, pgtest.WithParameter(pgtest.URL(t), "default_query_exec_mode", mode))
-			withSessions(t, db, 2)
-			if err := rotate(t.Context(), db, 1, 0); err != nil {
+			authztest.Load(t, db, 2)
+			if err := authztest.Rotate(t.Context(), db, 1, 0); err != nil {
 				t.Error(err)
 			}
 			n, err := db.EndSessions(t.Context(), authz.Ending{All: true, Limit: 10, Cause: authz.CauseAdmin, Now: authztest.T0})
@@ -155,7 +155,7 @@ func TestQueryExecModes(t *testing.T) {
 func TestSQLitePathsNeedNoEscaping(t *testing.T) {
 	for _, name := range []string{"plain.db", "with space.db", "q?mark.db", "hash#.db", "per%cent.db", "ünïcode.db"} {
 		path := filepath.Join(t.TempDir(), name)
-		withSessions(t, open(t, path), 1)
+		authztest.Load(t, open(t, path), 1)
 		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 			t.Errorf("%s (as %s): %v, want a file of that very name", name, url.PathEscape(name), err)
 		}
