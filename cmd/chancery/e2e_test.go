@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"chancery/storage/pgtest"
+
+	"go.uber.org/goleak"
 )
 
 // TestSessionLife walks one session through everything that can happen to it.
@@ -293,6 +295,24 @@ func TestDatabaseDown(t *testing.T) {
 	if got := n.stderr.String(); strings.Contains(got, session.str("refresh_token")) {
 		t.Error("the log holds a refresh token")
 	}
+}
+
+// TestShutdownLeavesNothingRunning compares the goroutines before a server's
+// life with those after it.
+func TestShutdownLeavesNothingRunning(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, env []string) {
+		env = append(env, listenEnv(freePort(t))...)
+		first := bootstrapped(t, env)
+		before := goleak.IgnoreCurrent()
+		n := serve(t, env)
+		session := n.login(first)
+		n.mustPost(http.StatusOK, "/oauth/token", refreshForm(first, session.str("refresh_token"))...)
+		if code := n.stop(); code != exitOK {
+			t.Fatalf("serve exited with %d:\n%s", code, n.stderr)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		goleak.VerifyNone(t, before)
+	})
 }
 
 // TestGracefulShutdown lets a request that has begun end.
