@@ -238,7 +238,7 @@ func (p *applyPlan) users(ctx context.Context, declared []NewUser) error {
 			if n.Password == "" {
 				return invalidInput("user %q does not exist yet and needs a password_file", n.Username)
 			}
-			user, err := users.prepare(n)
+			user, err := users.prepare(ctx, n)
 			if err != nil {
 				return err
 			}

@@ -124,6 +124,9 @@ func TestPurger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := f.store.InsertClient(t.Context(), authztest.SampleClient("app")); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 1201 {
 		family := authztest.SampleFamily(user.ID, i)
 		if i == 0 {

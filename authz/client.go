@@ -123,6 +123,13 @@ func (c Client) Validate() error {
 			return invalidInput("scope %q: want visible ASCII without space, quotation mark and backslash", token)
 		}
 	}
+	for _, list := range [][]string{c.GrantTypes, c.Scope, c.Resources, c.AllowedOrigins} {
+		for i, word := range list {
+			if slices.Contains(list[:i], word) {
+				return invalidInput("%q is given twice", word)
+			}
+		}
+	}
 	for _, origin := range c.AllowedOrigins {
 		if err := validOrigin(origin); err != nil {
 			return err

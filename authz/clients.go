@@ -55,6 +55,10 @@ func (c *Clients) Create(ctx context.Context, client Client) (Client, Secret, er
 	return client, secret, nil
 }
 
+// NewClientSecret returns a random client secret, for a client that is created
+// with its hash.
+func NewClientSecret() Secret { return newSecret(clientSecretTag) }
+
 // prepare completes and validates a new client. A client that brings the hash
 // of a secret keeps it and gets no other.
 func (c *Clients) prepare(ctx context.Context, client Client) (Client, Secret, error) {
@@ -68,7 +72,7 @@ func (c *Clients) prepare(ctx context.Context, client Client) (Client, Secret, e
 	client.UpdatedAt, client.Version = client.CreatedAt, 1
 	var secret Secret
 	if !client.Public() && len(client.Secrets) == 0 {
-		secret = newSecret(clientSecretTag)
+		secret = NewClientSecret()
 		client.Secrets = []ClientSecret{{Hash: HashSecret(secret), CreatedAt: client.CreatedAt}}
 	}
 	return client, secret, nil
@@ -153,6 +157,10 @@ func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Cl
 		return Client{}, invalidInput("a client cannot change between public and confidential")
 	}
 	if !before.DisabledAt.IsZero() && after.DisabledAt.IsZero() {
+		// Nothing of before may come alive again.
+		if err := c.endSessions(ctx, id, CauseClientDisabled); err != nil {
+			return Client{}, err
+		}
 		if after.Status, err = c.status(ctx, after); err != nil {
 			return Client{}, err
 		}
@@ -165,10 +173,15 @@ func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Cl
 		return Client{}, fmt.Errorf("update client: %w", named(err, "client", id))
 	}
 	after.Version++
-	if before.DisabledAt.IsZero() && !after.DisabledAt.IsZero() {
-		_, err = c.Sessions.End(ctx, Ending{ClientID: id, Cause: CauseClientDisabled, Actor: c.Actor})
+	if !after.DisabledAt.IsZero() {
+		err = c.endSessions(ctx, id, CauseClientDisabled) // again, if it was interrupted the last time
 	}
 	return after, err
+}
+
+func (c *Clients) endSessions(ctx context.Context, id string, cause Cause) error {
+	_, err := c.Sessions.End(ctx, Ending{ClientID: id, Cause: cause, Actor: c.Actor})
+	return err
 }
 
 // clone returns a copy that shares no slice with c.
@@ -187,7 +200,7 @@ func (c *Clients) RotateSecret(ctx context.Context, id string, overlap time.Dura
 	if overlap < 0 || overlap > maxOverlap {
 		return Client{}, "", invalidInput("overlap %s: want 0 to %s", overlap, maxOverlap)
 	}
-	secret := newSecret(clientSecretTag)
+	secret := NewClientSecret()
 	client, err := c.Find(ctx, id)
 	if err != nil {
 		return Client{}, "", err
@@ -218,13 +231,11 @@ func (c *Clients) Delete(ctx context.Context, id string) error {
 	if _, err := c.Update(ctx, id, disable); err != nil {
 		return err
 	}
-	if _, err := c.Sessions.End(ctx, Ending{ClientID: id, Cause: CauseClientDeleted, Actor: c.Actor}); err != nil {
-		return err
-	}
 	if err := c.Store.DeleteClient(ctx, id); err != nil {
 		return fmt.Errorf("delete client: %w", named(err, "client", id))
 	}
-	return nil
+	// A login may have been under way while the client was still there.
+	return c.endSessions(ctx, id, CauseClientDeleted)
 }
 
 func (c *Clients) now() time.Time { return c.Now().UTC().Truncate(time.Millisecond) }

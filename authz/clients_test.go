@@ -1,6 +1,8 @@
 package authz_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -103,12 +105,42 @@ func TestDisableEndsSessionsInBatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left := live(t, f); left != 0 || f.store.Calls["EndSessions"] != 3 {
-		t.Errorf("%d sessions live after %d batches, want 0 after 3", left, f.store.Calls["EndSessions"])
+	if left := live(t, f); left != 0 || f.store.Calls["EndSessions"] != 4 {
+		t.Errorf("%d sessions live after %d batches, want 0 after 3 and an empty one", left, f.store.Calls["EndSessions"])
 	}
 	enabled, err := f.clients.Update(t.Context(), "robot", func(c *authz.Client) { c.DisabledAt = time.Time{} })
 	if err != nil || enabled.Status == before.Status || disabled.Status != before.Status {
 		t.Errorf("status entries: created %+v, disabled %+v, enabled %+v, %v: want a new one when enabled", before.Status, disabled.Status, enabled.Status, err)
+	}
+}
+
+// failingSessions is a store that fails to end sessions once.
+type failingSessions struct {
+	authz.SessionStore
+	failed bool
+}
+
+func (s *failingSessions) EndSessions(ctx context.Context, ending authz.Ending) (int, error) {
+	if !s.failed {
+		s.failed = true
+		return 0, authz.ErrUnavailable
+	}
+	return s.SessionStore.EndSessions(ctx, ending)
+}
+
+func TestDisableCanBeResumed(t *testing.T) {
+	f := newFixture(t)
+	if _, _, err := f.clients.Create(t.Context(), confidential("robot")); err != nil {
+		t.Fatal(err)
+	}
+	withSessions(t, f)
+	f.sessions.Store = &failingSessions{SessionStore: f.store}
+	disable := func(c *authz.Client) { c.DisabledAt = f.now }
+	if _, err := f.clients.Update(t.Context(), "robot", disable); !errors.Is(err, authz.ErrUnavailable) {
+		t.Errorf("Update whose sessions cannot be ended = %v, want ErrUnavailable", err)
+	}
+	if _, err := f.clients.Update(t.Context(), "robot", disable); err != nil || live(t, f) != 0 {
+		t.Errorf("Update again = %v and %d sessions live, want nil and 0", err, live(t, f))
 	}
 }
 

@@ -22,29 +22,42 @@ func (s *Service) passwordGrant(ctx context.Context, client Client, request Toke
 	if err != nil {
 		return TokenResponse{}, err
 	}
-	wanted, err := client.wantedScope(request.Scope)
-	if err != nil {
-		return TokenResponse{}, err
+	f, t, err := s.grant(ctx, client, login, request)
+	if CodeOf(err) != "" {
+		// The password was right: whoever is guessing must not be able to
+		// find that out unseen.
+		s.loginFailed(login.User.ID, client.ID, device, "right password, refused scope or resource")
 	}
-	resource, err := parseResource(request.Resources)
-	if err != nil {
-		return TokenResponse{}, err
-	}
-	granted, reached, err := s.entitle(ctx, client, login.User.Roles, wanted)
-	if err != nil {
-		return TokenResponse{}, err
-	}
-	if request.Scope != "" && len(granted) < len(wanted) {
-		return TokenResponse{}, errScopeRole
-	}
-	t, err := s.chooseTarget(ctx, reached, resource, granted, anyScope)
 	if err != nil {
 		return TokenResponse{}, err
 	}
 	if err := s.received(request.ReceivedAt); err != nil {
 		return TokenResponse{}, err
 	}
-	return s.startSession(ctx, client, login, Family{Scope: granted, Resources: reached, Device: device}, t)
+	f.Device = device
+	return s.startSession(ctx, client, login, f, t)
+}
+
+// grant decides what a login is granted, as the beginning of a family, and
+// what its first access token is for.
+func (s *Service) grant(ctx context.Context, client Client, login Login, request TokenRequest) (Family, target, error) {
+	wanted, err := client.wantedScope(request.Scope)
+	if err != nil {
+		return Family{}, target{}, err
+	}
+	resource, err := parseResource(request.Resources)
+	if err != nil {
+		return Family{}, target{}, err
+	}
+	granted, reached, err := s.entitle(ctx, client, login.User.Roles, wanted)
+	if err != nil {
+		return Family{}, target{}, err
+	}
+	if request.Scope != "" && len(granted) < len(wanted) {
+		return Family{}, target{}, errScopeRole
+	}
+	t, err := s.chooseTarget(ctx, reached, resource, granted, anyScope)
+	return Family{Scope: granted, Resources: reached}, t, err
 }
 
 var errScopeRole = fail(InvalidScope, "The user may not have this scope.")

@@ -15,8 +15,8 @@ type LoginStore interface {
 	UserByName(ctx context.Context, name string) (User, error)
 	// InsertFamily stores a new session in one statement that checks the user
 	// again: it must exist with the epoch and be active at the family's
-	// creation. ErrNotFound means that it is not, and nothing was stored. The
-	// roles are taken from the user as it is then, not from family.
+	// creation; and the client must exist and not be disabled. ErrNotFound means
+	// that it is otherwise, and nothing was stored. The roles are taken from the user as it is then, not from family.
 	InsertFamily(ctx context.Context, family Family, epoch int64) error
 	// Rehash replaces the user's password hash if it is still before.
 	Rehash(ctx context.Context, userID, before, after string) error
@@ -42,7 +42,10 @@ func (s *Service) Login(ctx context.Context, clientID, username string, secret S
 	if err != nil {
 		return Login{}, err
 	}
-	ok, rehash, err := s.Passwords.Verify(user.PasswordHash, secret.Reveal())
+	ok, rehash, err := s.Passwords.Verify(ctx, user.PasswordHash, secret.Reveal())
+	if errors.Is(err, password.ErrBusy) {
+		return Login{}, &Error{Code: TemporarilyUnavailable, Description: "Too many logins at once. Try again.", Err: err}
+	}
 	if err != nil {
 		return Login{}, fmt.Errorf("user %s: %w", user.ID, err)
 	}
@@ -97,7 +100,7 @@ func (s *Service) loginFailed(userID, clientID string, device Device, detail str
 }
 
 func (s *Service) rehash(ctx context.Context, user User, secret Secret) error {
-	hash, err := s.Passwords.Hash(secret.Reveal())
+	hash, err := s.Passwords.Hash(ctx, secret.Reveal())
 	if errors.Is(err, password.ErrUnacceptable) {
 		return nil // a password from before today's limits keeps its old hash
 	}

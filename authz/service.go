@@ -12,6 +12,9 @@ type Signer interface {
 	// Sign returns payload as a compact JWS with the active key of the
 	// algorithm and the header "typ" typ. It works from memory.
 	Sign(algorithm, typ string, payload []byte) (string, error)
+	// Ready returns an error while Sign could not succeed. It works from
+	// memory and is asked before anything is used up.
+	Ready() error
 	// Verify returns the payload of a compact JWS that a published key signed
 	// with the header "typ" typ; any error means that it is not valid.
 	Verify(token, typ string) ([]byte, error)

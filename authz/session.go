@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Ending says which live sessions end, and why. Exactly one of SessionID,
+// Ending says which sessions end, and why. Exactly one of SessionID,
 // UserID, ClientID and All selects them.
 type Ending struct {
 	SessionID string
@@ -59,9 +59,9 @@ type Page struct {
 type SessionStore interface {
 	// ListSessions returns sessions from the newest to the oldest.
 	ListSessions(ctx context.Context, filter SessionFilter) ([]Family, error)
-	// EndSessions ends the selected live sessions and stores an event for
-	// each, in one transaction that begins with the write. It returns how many
-	// ended; those that had ended before do not count.
+	// EndSessions ends the selected sessions that were not ended before, also
+	// those that have expired, and stores an event for each, in one transaction
+	// that begins with the write. It returns how many it ended.
 	EndSessions(ctx context.Context, ending Ending) (int, error)
 }
 
@@ -77,7 +77,7 @@ type Sessions struct {
 // everybody is meant.
 const endBatch = 500
 
-// End ends the selected live sessions and returns how many there were. It is
+// End ends the selected sessions and returns how many it ended. It is
 // idempotent; when it returns nil the end is committed. Cause and selection
 // must be set, Now is filled in.
 func (s *Sessions) End(ctx context.Context, ending Ending) (int, error) {
@@ -97,7 +97,9 @@ func (s *Sessions) End(ctx context.Context, ending Ending) (int, error) {
 		if err != nil {
 			return total, fmt.Errorf("end sessions after %d: %w", total, err)
 		}
-		if n < endBatch {
+		// A batch may be short because one of its sessions ended meanwhile;
+		// only an empty one says that none is left.
+		if n == 0 {
 			return total, nil
 		}
 	}

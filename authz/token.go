@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -63,6 +64,10 @@ func (s *Service) Token(ctx context.Context, request TokenRequest) (TokenRespons
 	}
 	if err := s.checkGrantType(client, request.GrantType); err != nil {
 		return TokenResponse{}, err
+	}
+	// What could not be answered must not use anything up.
+	if err := s.Signer.Ready(); err != nil {
+		return TokenResponse{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	switch request.GrantType {
 	case GrantPassword:

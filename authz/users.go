@@ -83,7 +83,7 @@ type NewUser struct {
 
 // Create stores a new user. The error has code InvalidInput or Conflict.
 func (u *Users) Create(ctx context.Context, n NewUser) (User, error) {
-	user, err := u.prepare(n)
+	user, err := u.prepare(ctx, n)
 	if err != nil {
 		return User{}, err
 	}
@@ -95,7 +95,7 @@ func (u *Users) Create(ctx context.Context, n NewUser) (User, error) {
 }
 
 // prepare validates n and hashes its password.
-func (u *Users) prepare(n NewUser) (User, error) {
+func (u *Users) prepare(ctx context.Context, n NewUser) (User, error) {
 	name, err := NormalizeName(n.Username)
 	if err != nil {
 		return User{}, err
@@ -108,7 +108,7 @@ func (u *Users) prepare(n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	hash, err := u.hash(n.Password)
+	hash, err := u.hash(ctx, n.Password)
 	if err != nil {
 		return User{}, err
 	}
@@ -119,8 +119,8 @@ func (u *Users) prepare(n NewUser) (User, error) {
 	}, nil
 }
 
-func (u *Users) hash(secret Secret) (string, error) {
-	hash, err := u.Passwords.Hash(secret.Reveal())
+func (u *Users) hash(ctx context.Context, secret Secret) (string, error) {
+	hash, err := u.Passwords.Hash(ctx, secret.Reveal())
 	if errors.Is(err, password.ErrUnacceptable) {
 		return "", &Error{Code: InvalidInput, Description: err.Error()}
 	}
@@ -173,7 +173,7 @@ func (u *Users) Unban(ctx context.Context, username string) (User, error) {
 
 // SetPassword replaces the password and ends every session.
 func (u *Users) SetPassword(ctx context.Context, username string, secret Secret, mustChange bool) (User, error) {
-	hash, err := u.hash(secret)
+	hash, err := u.hash(ctx, secret)
 	if err != nil {
 		return User{}, err
 	}

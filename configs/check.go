@@ -69,15 +69,18 @@ func (c Config) checkAddresses(p *checker) {
 	}
 }
 
+// issuerPath keeps out what a router would take for a pattern.
+var issuerPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
+
 func (c Config) checkIssuer(p *checker, public bool) {
 	issuer, err := url.Parse(c.Issuer)
-	valid := err == nil && (issuer.Scheme == "https" || issuer.Scheme == "http") && issuer.Hostname() != "" && issuer.User == nil &&
+	valid := err == nil && issuerPath.MatchString(issuer.EscapedPath()) && (issuer.Scheme == "https" || issuer.Scheme == "http") && issuer.Hostname() != "" && issuer.User == nil &&
 		issuer.RawQuery == "" && !strings.ContainsAny(c.Issuer, "?#\"\\ ") && !strings.HasSuffix(c.Issuer, "/")
 	if strings.Contains(c.Issuer, "@") {
 		p.require(false, "issuer", "want a URL without user and password")
 		return
 	}
-	p.require(valid, "issuer", "%q: want a URL without query, fragment and trailing slash", c.Issuer)
+	p.require(valid, "issuer", "%q: want a URL without query, fragment and trailing slash, and with a plain path", c.Issuer)
 	if !valid || issuer.Scheme == "https" {
 		return
 	}

@@ -55,7 +55,9 @@ func Plan(set Set, policy Policy, now time.Time) []Step {
 	for _, k := range set.Keys {
 		if due := removalDue(k, policy); !due.IsZero() && !now.Before(due) {
 			steps = append(steps, Step{Kind: Remove, KeyID: k.ID})
-		} else if k.State(now) == Active && k.MaxTokenTTL < policy.MaxTokenTTL {
+		} else if k.Published(now) && k.MaxTokenTTL < policy.MaxTokenTTL {
+			// Retired keys too: the longer lifetime may have come into force
+			// just before they retired.
 			steps = append(steps, Step{Kind: Raise, KeyID: k.ID, TTL: policy.MaxTokenTTL})
 		}
 	}

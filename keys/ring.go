@@ -55,14 +55,21 @@ func NewRing(now func() time.Time, maxStale time.Duration) *Ring {
 	return &Ring{now: now, maxStale: maxStale}
 }
 
+// Ready returns ErrNotReady while Sign would, for every algorithm.
+func (r *Ring) Ready() error {
+	if state := r.current.Load(); state == nil || r.now().Sub(state.loadedAt) > r.maxStale {
+		return ErrNotReady
+	}
+	return nil
+}
+
 // Sign returns payload as a compact JWS with the header members alg, kid and
 // typ and no others. The error wraps ErrNotReady while no key can sign.
 func (r *Ring) Sign(algorithm, typ string, payload []byte) (string, error) {
-	state := r.current.Load()
-	now := r.now()
-	if state == nil || now.Sub(state.loadedAt) > r.maxStale {
-		return "", ErrNotReady
+	if err := r.Ready(); err != nil {
+		return "", err
 	}
+	state, now := r.current.Load(), r.now()
 	for _, s := range state.signers[Algorithm(algorithm)] {
 		if s.key.State(now) == Active {
 			return s.sign(typ, payload)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -37,6 +38,10 @@ type Rotator struct {
 	// Policy returns the durations in force; it is asked at every tick, since
 	// the longest token lifetime changes with the registrations.
 	Policy func(context.Context) (Policy, error)
+
+	// turn serialises changes and loads, so that an older set cannot replace a
+	// newer one in the ring.
+	turn sync.Mutex
 }
 
 // maxAttempts bounds how often a change is planned anew because another node
@@ -44,8 +49,7 @@ type Rotator struct {
 const maxAttempts = 10
 
 // Tick brings the stored set up to date with the plan and loads it into the
-// ring. It is called at the start, about once a minute, and whenever another
-// node has changed the set.
+// ring. It is called at the start and about once a minute.
 func (r *Rotator) Tick(ctx context.Context) error {
 	err := r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
 		for _, step := range Plan(*set, policy, now) {
@@ -56,6 +60,19 @@ func (r *Rotator) Tick(ctx context.Context) error {
 		return r.reseal(set, now)
 	})
 	return err
+}
+
+// Load reads the stored set into the ring and changes nothing. It is called
+// whenever another node has changed the set.
+func (r *Rotator) Load(ctx context.Context) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	loadedAt := r.Now()
+	set, err := r.Store.LoadKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("load keys: %w", err)
+	}
+	return r.Ring.load(set, r.Sealer, loadedAt)
 }
 
 // Rotate starts the change to a new key of algorithm and returns it: the key
@@ -110,6 +127,24 @@ func (r *Rotator) Compromise(ctx context.Context, kid string) (replacement Key, 
 	return replacement, err
 }
 
+// CompromiseAll takes every key out of the JWKS and lets new ones sign from now
+// on. It opens no private half, and is the way out when the master key is lost.
+func (r *Rotator) CompromiseAll(ctx context.Context) error {
+	return r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+		for i := range set.Keys {
+			if k := &set.Keys[i]; k.CompromisedAt.IsZero() {
+				k.CompromisedAt, k.Sealed = now, ""
+			}
+		}
+		for _, algorithm := range Algorithms() {
+			if _, err := r.create(set, algorithm, now, policy, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // replace lets the pending key of algorithm sign at once, or a new one.
 func (r *Rotator) replace(set *Set, algorithm Algorithm, policy Policy, now time.Time) (Key, error) {
 	if next, found := set.pending(algorithm, now); found {
@@ -127,6 +162,8 @@ func (r *Rotator) Keys(ctx context.Context) (Set, error) { return r.Store.LoadKe
 // differs, and loads it into the ring. Keys are generated and sealed by edit,
 // outside of any transaction.
 func (r *Rotator) change(ctx context.Context, edit func(*Set, Policy, time.Time) error) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
 	policy, err := r.Policy(ctx)
 	if err != nil {
 		return fmt.Errorf("key policy: %w", err)

@@ -327,6 +327,101 @@ func TestMasterKeyChange(t *testing.T) {
 	}
 }
 
+// TestLoadChangesNothing: a node that hears of a change only reads, so that
+// two nodes with another order of master keys do not answer each other for
+// ever while the order is being changed.
+func TestLoadChangesNothing(t *testing.T) {
+	store, c, one, two := &keystest.Memory{}, &clock{now: t0}, keys.NewMasterKey(), keys.NewMasterKey()
+	before, after := newRotator(t, store, c, masterKeys(t, one, two)), newRotator(t, store, c, masterKeys(t, two, one))
+	tick(t, before)
+	want, _ := store.LoadKeys(t.Context())
+	for range 3 {
+		for _, node := range []*keys.Rotator{after, before} {
+			if err := node.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got, _ := store.LoadKeys(t.Context()); got.Version != want.Version {
+		t.Errorf("loads took the set from version %d to %d", want.Version, got.Version)
+	}
+	token, _ := sign(t, after, keys.EdDSA)
+	if _, err := before.Ring.Verify(token, "at+jwt"); err != nil {
+		t.Errorf("nodes with another order of master keys do not agree: %v", err)
+	}
+}
+
+func TestCompromiseAllNeedsNoOldMasterKey(t *testing.T) {
+	store, c := &keystest.Memory{}, &clock{now: t0}
+	lost := newRotator(t, store, c, masterKeys(t, keys.NewMasterKey()))
+	tick(t, lost)
+	_, old := sign(t, lost, keys.RS256)
+	fresh := newRotator(t, store, c, masterKeys(t, keys.NewMasterKey()))
+	if err := fresh.Tick(t.Context()); err == nil {
+		t.Fatal("a node opens keys without their master key")
+	}
+	if err := fresh.CompromiseAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tick(t, fresh)
+	for _, algorithm := range keys.Algorithms() {
+		if token, kid := sign(t, fresh, algorithm); kid == old {
+			t.Errorf("a compromised key signs %s", token)
+		}
+	}
+	if published(t, fresh.Ring)[old] != nil || len(published(t, fresh.Ring)) != 3 {
+		t.Errorf("%d keys are published, want 3 new ones", len(published(t, fresh.Ring)))
+	}
+}
+
+// slowStore delays one load until it is told to go on.
+type slowStore struct {
+	*keystest.Memory
+	loaded, proceed chan struct{}
+}
+
+func (s slowStore) LoadKeys(ctx context.Context) (keys.Set, error) {
+	set, err := s.Memory.LoadKeys(ctx)
+	select {
+	case s.loaded <- struct{}{}:
+		<-s.proceed
+	default:
+	}
+	return set, err
+}
+
+// TestOlderSetDoesNotReplaceANewerOne: a load that began before a compromise
+// must not put the compromised key back.
+func TestOlderSetDoesNotReplaceANewerOne(t *testing.T) {
+	memory, c, master := &keystest.Memory{}, &clock{now: t0}, masterKeys(t, keys.NewMasterKey())
+	store := slowStore{Memory: memory, loaded: make(chan struct{}), proceed: make(chan struct{})}
+	node := newRotator(t, store, c, master)
+	tick(t, node)
+	_, kid := sign(t, node, keys.EdDSA)
+	var group sync.WaitGroup
+	group.Go(func() {
+		if err := node.Load(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	group.Go(func() {
+		<-store.loaded // the old set was read
+		if _, err := newRotator(t, memory, c, master).Compromise(t.Context(), kid); err != nil {
+			t.Error(err)
+		}
+		group.Go(func() {
+			if err := node.Load(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		store.proceed <- struct{}{}
+	})
+	group.Wait()
+	if published(t, node.Ring)[kid] != nil {
+		t.Error("a compromised key is published again")
+	}
+}
+
 func TestSwappedCiphertextDoesNotOpen(t *testing.T) {
 	store, c, master := &keystest.Memory{}, &clock{now: t0}, masterKeys(t, keys.NewMasterKey())
 	tick(t, newRotator(t, store, c, master))

@@ -145,7 +145,7 @@ func TestQueryExecModes(t *testing.T) {
 			}); err != nil {
 				t.Error(err)
 			}
-			if err := db.InsertClient(t.Context(), authztest.SampleClient("app")); err != nil {
+			if err := db.InsertClient(t.Context(), authztest.SampleClient("another")); err != nil {
 				t.Error(err)
 			}
 		})

@@ -67,7 +67,8 @@ func (r familyRow) family() authz.Family {
 func (db *DB) InsertFamily(ctx context.Context, f authz.Family, epoch int64) error {
 	insert := "INSERT INTO refresh_families (" + familyColumns + ") " +
 		"SELECT ?, ?, ?, id, ?, ?, roles, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, 0, 0, ?, ?, ?, ? FROM users " +
-		"WHERE id = ? AND auth_epoch = ? AND disabled_at = 0 AND banned_until <= ?"
+		"WHERE id = ? AND auth_epoch = ? AND disabled_at = 0 AND banned_until <= ? " +
+		"AND EXISTS (SELECT 1 FROM clients WHERE id = ? AND disabled_at = 0)"
 	if db.dialect == migrations.Postgres {
 		insert = strings.Replace(insert, "SELECT ?, ?, ?, id, ?, ?, roles, ?, ?, ?, ?, ?, ?, ?,",
 			"SELECT ?, ?::bytea, ?, id, ?, ?, roles, ?, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint,", 1)
@@ -77,7 +78,7 @@ func (db *DB) InsertFamily(ctx context.Context, f authz.Family, epoch int64) err
 		result := tx.Exec(insert, f.SessionID, f.HandleHash[:], f.ClientID,
 			words(f.Scope), words(f.Resources), words(f.AMR), millis(f.AuthTime), millis(f.CreatedAt), int64(f.Generation), millis(f.RotatedAt),
 			millis(f.IdleExpiresAt), millis(f.AbsoluteExpiresAt), f.Status.List, f.Status.Index, f.Device.Address, f.Device.UserAgent,
-			f.UserID, epoch, millis(f.CreatedAt))
+			f.UserID, epoch, millis(f.CreatedAt), f.ClientID)
 		return one(result, authz.ErrNotFound)
 	})
 }

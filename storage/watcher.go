@@ -111,9 +111,11 @@ func (w *Watcher) poll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	at := w.now()
-	unchanged, err := w.unchanged(ctx)
-	if err == nil && !unchanged {
-		err = w.compare(ctx)
+	data, err := w.dataVersion(ctx)
+	if err == nil && (data == 0 || data != w.lastData || len(w.last) < watched) {
+		if err = w.compare(ctx); err == nil {
+			w.lastData = data
+		}
 	}
 	if err != nil {
 		if !w.deaf && !errors.Is(ctx.Err(), context.Canceled) {
@@ -129,40 +131,41 @@ func (w *Watcher) poll(ctx context.Context) {
 	w.heard.Store(at.UnixNano())
 }
 
-// unchanged reports whether SQLite has seen no commit since the last poll.
-func (w *Watcher) unchanged(ctx context.Context) (bool, error) {
+// dataVersion returns what tells on SQLite, without reading a table, whether
+// another connection has committed since; 0 on Postgres, which has no such.
+func (w *Watcher) dataVersion(ctx context.Context) (int64, error) {
 	if w.db.dialect == migrations.Postgres {
-		return false, nil
+		return 0, nil
 	}
-	version, err := w.db.dataVersion(ctx)
-	if err != nil {
-		return false, err
-	}
-	same := version == w.lastData && len(w.last) == watched
-	w.lastData = version
-	return same, nil
+	return w.db.dataVersion(ctx)
 }
 
 // compare reads the versions and calls whom they concern. A version is taken
-// as seen only once its call has succeeded.
+// as seen only once its call has succeeded. A failure to load keys is logged
+// here: it must not stop registrations from being used.
 func (w *Watcher) compare(ctx context.Context) error {
 	current, err := w.db.versions(ctx)
 	if err != nil {
 		return err
 	}
-	for name, call := range map[string]func(context.Context) error{registrationsVersion: w.Registrations, keysVersion: w.Keys} {
-		seen, known := w.last[name]
-		if known && seen == current[name] {
-			continue
-		}
-		if callErr := call(ctx); callErr != nil {
-			err = errors.Join(err, callErr)
-			delete(w.last, name)
-			continue
-		}
-		w.last[name] = current[name]
+	err = w.call(ctx, registrationsVersion, current, w.Registrations)
+	if keysErr := w.call(ctx, keysVersion, current, w.Keys); keysErr != nil {
+		w.log.Error("signing keys were changed by another node and cannot be loaded", "error", keysErr)
 	}
 	return err
+}
+
+// call calls do if the named version has changed since it last succeeded.
+func (w *Watcher) call(ctx context.Context, name string, current map[string]int64, do func(context.Context) error) error {
+	if seen, known := w.last[name]; known && seen == current[name] {
+		return nil
+	}
+	if err := do(ctx); err != nil {
+		delete(w.last, name)
+		return err
+	}
+	w.last[name] = current[name]
+	return nil
 }
 
 // listen wakes the poll whenever another node announces a change.

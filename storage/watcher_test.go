@@ -85,6 +85,26 @@ func TestWatcherRepeatsWhatFailed(t *testing.T) {
 	receive(t, "the second call", calls)
 }
 
+func TestWatcherKeysThatCannotBeLoadedDoNotStopRegistrations(t *testing.T) {
+	db := sqlite(t)
+	keyCalls := make(chan struct{}, 100)
+	w, registrations, _ := watch(t, db, func(w *storage.Watcher) {
+		w.Keys = func(context.Context) error {
+			select {
+			case keyCalls <- struct{}{}:
+			default:
+			}
+			return errors.New("sealed under another master key")
+		}
+	})
+	receive(t, "the first registrations", registrations)
+	receive(t, "keys that cannot be loaded", keyCalls)
+	receive(t, "keys again", keyCalls)
+	if !w.Fresh() {
+		t.Error("registrations are not fresh because keys cannot be loaded")
+	}
+}
+
 func TestWatcherThatHearsNothingIsNotFresh(t *testing.T) {
 	db := sqlite(t)
 	if w := storage.NewWatcher(db, slog.New(slog.DiscardHandler), time.Now); w.Fresh() {

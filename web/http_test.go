@@ -5,6 +5,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"chancery/authz"
 )
 
 func TestEntityTagsMayBeWeakenedOrListed(t *testing.T) {
@@ -41,5 +44,34 @@ func TestProbesMayAskWithHEAD(t *testing.T) {
 		if a := s.do(httptest.NewRequestWithContext(t.Context(), http.MethodHead, path, nil)); a.StatusCode != http.StatusOK {
 			t.Errorf("HEAD %s = %d, want 200", path, a.StatusCode)
 		}
+	}
+}
+
+// A right password with a refused scope is a guess that succeeded: it must be
+// seen in the events.
+func TestRightPasswordWithRefusedScopeIsRecorded(t *testing.T) {
+	s := newServer(t)
+	a := s.as("app", "/oauth/token", "grant_type", "password", "username", username, "password", secretPW, "scope", "made-up")
+	s.expect(a, http.StatusBadRequest, "invalid_scope")
+	found, err := s.store.ListEvents(t.Context(), authz.EventFilter{Kind: authz.EventLoginFailed, Page: authz.Page{Limit: 10}})
+	if err != nil || len(found) != 1 || found[0].UserID == "" || !strings.Contains(found[0].Detail, "right password") {
+		t.Errorf("events = %+v, %v, want one of the user that says so", found, err)
+	}
+}
+
+// While no key can sign, a refresh must not use its token up: long after, its
+// retry would look like a theft.
+func TestNothingIsUsedUpWhileNoKeyCanSign(t *testing.T) {
+	s := newServer(t)
+	token := s.login("app").str("refresh_token")
+	s.clock.Add(25 * time.Hour) // the keys were loaded longer ago than they may
+	for range 3 {
+		a := s.refresh("app", token)
+		s.expect(a, http.StatusServiceUnavailable, "temporarily_unavailable")
+		s.clock.Add(20 * time.Minute)
+	}
+	must(t, s.rotator.Tick(t.Context()))
+	if a := s.refresh("app", token); a.StatusCode != http.StatusOK || a.str("cause") != "" {
+		t.Errorf("refresh after the outage = %d %s, want a plain rotation", a.StatusCode, a.body)
 	}
 }

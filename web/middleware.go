@@ -34,7 +34,7 @@ func accessLog(log *slog.Logger) gin.HandlerFunc {
 		c.Header(requestIDHeader, id)
 		c.Next()
 		attrs := []slog.Attr{
-			slog.String("method", c.Request.Method), slog.String("path", c.Request.URL.Path), slog.Int("status", c.Writer.Status()),
+			slog.String("method", c.Request.Method), slog.String("path", loggedPath(c)), slog.Int("status", c.Writer.Status()),
 			slog.Float64("ms", float64(time.Since(begun).Microseconds())/1000), slog.Int("bytes", max(c.Writer.Size(), 0)),
 			slog.String("address", c.ClientIP()), slog.String("request_id", id),
 		}
@@ -44,6 +44,18 @@ func accessLog(log *slog.Logger) gin.HandlerFunc {
 		}
 		log.LogAttrs(c.Request.Context(), level, "request", append(attrs, respond.Notes(c)...)...)
 	}
+}
+
+// maxLoggedPath bounds what a stranger can write into the log.
+const maxLoggedPath = 100
+
+// loggedPath returns the path of the endpoint, or the beginning of one that
+// leads nowhere.
+func loggedPath(c *gin.Context) string {
+	if route := c.FullPath(); route != "" {
+		return route
+	}
+	return c.Request.URL.Path[:min(len(c.Request.URL.Path), maxLoggedPath)]
 }
 
 // recovery turns a panic into a bare 500. The stack goes to the log; headers

@@ -265,7 +265,7 @@ func TestRR11_OneRowAndItIsPurged(t *testing.T) {
 		after time.Duration
 		rows  int
 	}{{0, 1}, {3*time.Hour + grace, 1}, {time.Millisecond, 0}} {
-		s.clock.Add(c.after)
+		rrAdvance(s, c.after)
 		_, err := purger.Tick(t.Context())
 		must(t, err)
 		rows, err := s.store.ListSessions(t.Context(), authz.SessionFilter{Page: authz.Page{Limit: 100}})

@@ -38,7 +38,8 @@ func (m *Memory) InsertFamily(ctx context.Context, family authz.Family, epoch in
 		return err
 	}
 	user, ok := m.users[family.UserID]
-	if !ok || user.AuthEpoch != epoch || !user.Active(family.CreatedAt) {
+	client, registered := m.clients[family.ClientID]
+	if !ok || user.AuthEpoch != epoch || !user.Active(family.CreatedAt) || !registered || !client.DisabledAt.IsZero() {
 		return authz.ErrNotFound
 	}
 	if _, taken := m.families[family.HandleHash]; taken {

@@ -42,6 +42,7 @@ func Suite(t *testing.T, open func(t *testing.T) Store) {
 		{"Users/Pages", userPages},
 		{"Families/StoredWhole", familyStoredWhole},
 		{"Families/InsertChecksUser", familyInsertChecksUser},
+		{"Families/InsertChecksClient", familyInsertChecksClient},
 		{"Families/BanRacesLogin", familyBanRacesLogin},
 		{"Families/RolesComeFromTheUser", familyRoles},
 		{"Families/RoleChangeRacesLogin", familyRolesRaceLogin},
@@ -54,6 +55,7 @@ func Suite(t *testing.T, open func(t *testing.T) Store) {
 		{"Families/ConcurrentRestoresHaveOneWinner", familyConcurrentRestores},
 		{"Sessions/EndSelects", sessionsEnd},
 		{"Sessions/EndInBatches", sessionsEndInBatches},
+		{"Sessions/EndInBatchesRacesOneEnd", sessionsEndRacesEnd},
 		{"Sessions/EndRacesRotate", sessionsEndRacesRotate},
 		{"Sessions/ListFilters", sessionsList},
 		{"Denylist", denylist},
@@ -149,9 +151,13 @@ func same[T any](t testing.TB, what string, want, got T) {
 	}
 }
 
-// withUser stores a user and returns its id.
+// withUser stores a user and returns its id, and the client of SampleFamily if
+// there is none yet.
 func withUser(t testing.TB, store Store, name string) string {
 	t.Helper()
+	if err := store.InsertClient(t.Context(), SampleClient("app")); err != nil && !errors.Is(err, authz.ErrConflict) {
+		t.Fatal(err)
+	}
 	must(t, store.InsertUser(t.Context(), SampleUser(name), sampleEvent("created "+name, T0)))
 	return "usr_" + name
 }

@@ -54,6 +54,18 @@ func familyInsertChecksUser(t *testing.T, store Store) {
 	want(t, "InsertFamily of a taken handle", store.InsertFamily(t.Context(), SampleFamily(userID, 1), 1), authz.ErrConflict)
 }
 
+func familyInsertChecksClient(t *testing.T, store Store) {
+	userID := withUser(t, store, "alice")
+	unknown := SampleFamily(userID, 1)
+	unknown.ClientID = "unknown"
+	want(t, "InsertFamily of an unknown client", store.InsertFamily(t.Context(), unknown, 1), authz.ErrNotFound)
+	client, err := store.Client(t.Context(), "app")
+	must(t, err)
+	client.DisabledAt = T0
+	must(t, store.UpdateClient(t.Context(), client))
+	want(t, "InsertFamily of a disabled client", store.InsertFamily(t.Context(), SampleFamily(userID, 1), 1), authz.ErrNotFound)
+}
+
 // familyBanRacesLogin is the race that leaves a live session of a banned user
 // when the login's check of the user takes no lock.
 func familyBanRacesLogin(t *testing.T, store Store) {
@@ -292,117 +304,5 @@ func familyConcurrentRestores(t *testing.T, store Store) {
 	group.Wait()
 	if won.Load() != 1 {
 		t.Errorf("%d restorations won, want 1", won.Load())
-	}
-}
-
-func sessionsEnd(t *testing.T, store Store) {
-	alice := withFamilies(t, store, "alice", 0, 4)
-	withFamilies(t, store, "bob", 10, 2)
-	end := func(ending authz.Ending, wantEnded int) {
-		t.Helper()
-		ending.Now, ending.Cause = T0.Add(time.Minute), authz.CauseAdmin
-		n, err := store.EndSessions(t.Context(), ending)
-		must(t, err)
-		if n != wantEnded {
-			t.Errorf("EndSessions(%+v) = %d, want %d", ending, n, wantEnded)
-		}
-	}
-	end(authz.Ending{}, 0)
-	end(authz.Ending{SessionID: "none"}, 0)
-	end(authz.Ending{SessionID: SampleFamily(alice, 0).SessionID}, 1)
-	end(authz.Ending{SessionID: SampleFamily(alice, 0).SessionID}, 0)
-	end(authz.Ending{UserID: alice, Except: SampleFamily(alice, 1).SessionID}, 2)
-	end(authz.Ending{ClientID: "other"}, 0)
-	if live := familyOf(t, store, 1); !live.RevokedAt.IsZero() {
-		t.Error("the excepted session was ended")
-	}
-	end(authz.Ending{ClientID: "app", Kind: authz.EventReuseDetected}, 3)
-	end(authz.Ending{All: true}, 0)
-	expectEnded(t, store, 0, authz.CauseAdmin)
-	expectEnded(t, store, 10, authz.CauseAdmin)
-	if n := countEvents(t, store, authz.EventFilter{Kind: authz.EventReuseDetected}); n != 3 {
-		t.Errorf("%d events of the given kind, want 3", n)
-	}
-}
-
-func sessionsEndInBatches(t *testing.T, store Store) {
-	withFamilies(t, store, "alice", 0, 7)
-	for i, wantEnded := range []int{3, 3, 1, 0} {
-		n, err := store.EndSessions(t.Context(), authz.Ending{All: true, Limit: 3, Cause: authz.CauseAdmin, Now: T0})
-		must(t, err)
-		if n != wantEnded {
-			t.Errorf("batch %d ended %d sessions, want %d", i, n, wantEnded)
-		}
-	}
-}
-
-// sessionsEndRacesRotate: whatever the order, an ended session stays ended and
-// its next rotation fails.
-func sessionsEndRacesRotate(t *testing.T, store Store) {
-	withFamilies(t, store, "alice", 0, 10)
-	for n := range 10 {
-		var group sync.WaitGroup
-		group.Go(func() {
-			for generation := uint64(0); ; generation++ {
-				if _, err := store.Rotate(t.Context(), swapOf(n, generation, T0.Add(time.Minute))); err != nil {
-					want(t, "Rotate", err, authz.ErrNotFound)
-					return
-				}
-			}
-		})
-		group.Go(func() {
-			_, err := store.EndSessions(t.Context(), authz.Ending{SessionID: SampleFamily("", n).SessionID, Cause: authz.CauseLogout, Now: T0.Add(time.Minute)})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-		group.Wait()
-		family := familyOf(t, store, n)
-		_, err := store.Rotate(t.Context(), swapOf(n, family.Generation, T0.Add(time.Minute)))
-		want(t, "Rotate after the end", err, authz.ErrNotFound)
-		if family.RevokedAt.IsZero() {
-			t.Error("the end was lost")
-		}
-	}
-}
-
-func sessionsList(t *testing.T, store Store) {
-	alice, bob := withUser(t, store, "alice"), withUser(t, store, "bob")
-	for i := range 6 {
-		family := SampleFamily(alice, i)
-		if i >= 4 {
-			family = SampleFamily(bob, i)
-		}
-		family.CreatedAt = T0.Add(-time.Duration(i) * time.Second)
-		if i == 2 {
-			family.ClientID = "other"
-		}
-		if i == 3 {
-			family.IdleExpiresAt = T0
-		}
-		must(t, store.InsertFamily(t.Context(), family, 1))
-	}
-	_, err := store.EndSessions(t.Context(), authz.Ending{SessionID: SampleFamily(alice, 1).SessionID, Cause: authz.CauseAdmin, Now: T0})
-	must(t, err)
-	for name, test := range map[string]struct {
-		filter authz.SessionFilter
-		want   []int
-	}{
-		"all":            {authz.SessionFilter{Page: authz.Page{Limit: 10}}, []int{0, 1, 2, 3, 4, 5}},
-		"user":           {authz.SessionFilter{UserID: alice, Page: authz.Page{Limit: 10}}, []int{0, 1, 2, 3}},
-		"client":         {authz.SessionFilter{ClientID: "other", Page: authz.Page{Limit: 10}}, []int{2}},
-		"live":           {authz.SessionFilter{Live: true, Now: T0, Page: authz.Page{Limit: 10}}, []int{0, 2, 4, 5}},
-		"after the page": {authz.SessionFilter{UserID: alice, Page: authz.Page{After: T0, AfterID: SampleFamily(alice, 0).SessionID, Limit: 2}}, []int{1, 2}},
-	} {
-		families, err := store.ListSessions(t.Context(), test.filter)
-		must(t, err)
-		var got, wanted []string
-		for _, family := range families {
-			got = append(got, family.SessionID)
-		}
-		for _, n := range test.want {
-			wanted = append(wanted, SampleFamily("", n).SessionID)
-		}
-		same(t, name, wanted, got)
 	}
 }

@@ -4,9 +4,11 @@
 package password
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"runtime"
 	"unicode/utf8"
 
 	"github.com/go-crypt/crypt"
@@ -36,9 +38,15 @@ type Params struct {
 // DefaultParams is the floor that OWASP and RFC 9106 agree on for servers.
 var DefaultParams = Params{MemoryKiB: 19456, Iterations: 2, Parallelism: 1}
 
-// Hasher hashes and checks passwords. It is safe for concurrent use; each call
-// costs Params.MemoryKiB of memory and tens of milliseconds.
+// ErrBusy is returned when no place was free to hash in before the request
+// ended.
+var ErrBusy = errors.New("too many passwords are being checked")
+
+// Hasher hashes and checks passwords. It is safe for concurrent use. Each call
+// costs Params.MemoryKiB of memory and tens of milliseconds of a processor, so
+// no more run at once than there are processors; others wait.
 type Hasher struct {
+	slots   chan struct{}
 	params  Params
 	hasher  *argon2.Hasher
 	decoder *crypt.Decoder
@@ -55,16 +63,27 @@ func New(params Params) (*Hasher, error) {
 	if err := argon2.RegisterDecoderArgon2id(decoder); err != nil {
 		return nil, fmt.Errorf("argon2id decoder: %w", err)
 	}
-	h := &Hasher{params: params, hasher: hasher, decoder: decoder}
+	h := &Hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), params: params, hasher: hasher, decoder: decoder}
 	if h.dummy, err = h.hash(rand.Text()); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
+// enter waits for a place to hash in and returns how to leave it.
+func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case h.slots <- struct{}{}:
+		return func() { <-h.slots }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
+	}
+}
+
 // Hash checks that password may be set and returns its PHC string. The error
-// wraps ErrUnacceptable when the password itself is at fault.
-func (h *Hasher) Hash(password string) (string, error) {
+// wraps ErrUnacceptable when the password itself is at fault, and ErrBusy when
+// ctx ended first.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	normalised, err := normalise(password)
 	if err != nil {
 		return "", err
@@ -72,6 +91,11 @@ func (h *Hasher) Hash(password string) (string, error) {
 	if utf8.RuneCountInString(normalised) < MinLength {
 		return "", fmt.Errorf("%w: use at least %d characters", ErrUnacceptable, MinLength)
 	}
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
 	return h.hash(normalised)
 }
 
@@ -86,8 +110,13 @@ func (h *Hasher) hash(normalised string) (string, error) {
 // Verify reports whether password belongs to encoded, and whether the hash
 // should be made anew because the parameters have changed since. An empty
 // encoded stands for a user that does not exist: the same work is done and the
-// answer is false.
-func (h *Hasher) Verify(encoded, password string) (ok, rehash bool, err error) {
+// answer is false. The error wraps ErrBusy when ctx ended before the work began.
+func (h *Hasher) Verify(ctx context.Context, encoded, password string) (ok, rehash bool, err error) {
+	leave, err := h.enter(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	defer leave()
 	missing := encoded == ""
 	if missing {
 		encoded = h.dummy

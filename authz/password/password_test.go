@@ -1,8 +1,11 @@
 package password_test
 
 import (
+	"context"
 	"errors"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"chancery/authz/password"
@@ -21,7 +24,7 @@ func newHasher(t *testing.T, params password.Params) *password.Hasher {
 
 func TestHashAndVerify(t *testing.T) {
 	h := newHasher(t, cheap)
-	encoded, err := h.Hash("correct horse battery")
+	encoded, err := h.Hash(t.Context(), "correct horse battery")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +42,7 @@ func TestHashAndVerify(t *testing.T) {
 		{"unknown user", "", "correct horse battery", false},
 		{"over long", encoded, strings.Repeat("a", 5000), false},
 	} {
-		ok, rehash, err := h.Verify(test.encoded, test.password)
+		ok, rehash, err := h.Verify(t.Context(), test.encoded, test.password)
 		if err != nil || ok != test.want || rehash {
 			t.Errorf("%s: Verify = %v, %v, %v, want %v, false, nil", test.name, ok, rehash, err, test.want)
 		}
@@ -48,26 +51,26 @@ func TestHashAndVerify(t *testing.T) {
 
 func TestVerifyNormalises(t *testing.T) {
 	h := newHasher(t, cheap)
-	encoded, err := h.Hash("pa\u0308sswort lang") // a + combining diaeresis
+	encoded, err := h.Hash(t.Context(), "pa\u0308sswort lang") // a + combining diaeresis
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ok, _, err := h.Verify(encoded, "p\u00e4sswort lang"); err != nil || !ok {
+	if ok, _, err := h.Verify(t.Context(), encoded, "p\u00e4sswort lang"); err != nil || !ok {
 		t.Errorf("Verify with the composed form = %v, %v, want true", ok, err)
 	}
 }
 
 func TestVerifyAsksForRehash(t *testing.T) {
-	encoded, err := newHasher(t, cheap).Hash("correct horse battery")
+	encoded, err := newHasher(t, cheap).Hash(t.Context(), "correct horse battery")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dearer := newHasher(t, password.Params{MemoryKiB: 128, Iterations: 1, Parallelism: 1})
-	ok, rehash, err := dearer.Verify(encoded, "correct horse battery")
+	ok, rehash, err := dearer.Verify(t.Context(), encoded, "correct horse battery")
 	if err != nil || !ok || !rehash {
 		t.Errorf("Verify = %v, %v, %v, want true, true, nil", ok, rehash, err)
 	}
-	if _, rehash, _ := dearer.Verify(encoded, "wrong password"); rehash {
+	if _, rehash, _ := dearer.Verify(t.Context(), encoded, "wrong password"); rehash {
 		t.Error("a wrong password asks for a rehash")
 	}
 }
@@ -82,7 +85,7 @@ func TestHashRefuses(t *testing.T) {
 		"control":    "with a \x00 zero",
 		"not UTF-8":  "\xff\xfe bytes here",
 	} {
-		if _, err := h.Hash(bad); !errors.Is(err, password.ErrUnacceptable) {
+		if _, err := h.Hash(t.Context(), bad); !errors.Is(err, password.ErrUnacceptable) {
 			t.Errorf("%s: Hash error = %v, want ErrUnacceptable", name, err)
 		}
 	}
@@ -92,7 +95,7 @@ func TestHashRefuses(t *testing.T) {
 		"256 code pts": strings.Repeat("é", 256),
 		"spaces":       "a b c d e f",
 	} {
-		if _, err := h.Hash(good); err != nil {
+		if _, err := h.Hash(t.Context(), good); err != nil {
 			t.Errorf("%s: Hash error = %v", name, err)
 		}
 	}
@@ -100,8 +103,35 @@ func TestHashRefuses(t *testing.T) {
 
 func TestDamagedHashIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
 	h := newHasher(t, cheap)
-	_, _, err := h.Verify("$plaintext$secret-thing", "secret-thing")
+	_, _, err := h.Verify(t.Context(), "$plaintext$secret-thing", "secret-thing")
 	if err == nil || strings.Contains(err.Error(), "secret-thing") {
 		t.Errorf("Verify error = %v, want one that hides the hash", err)
+	}
+}
+
+func TestNoMoreHashesThanPlaces(t *testing.T) {
+	dear := newHasher(t, password.Params{MemoryKiB: 1 << 16, Iterations: 3, Parallelism: 1})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	var group sync.WaitGroup
+	for range 4 * runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			if _, _, err := dear.Verify(t.Context(), "", "correct horse battery"); err != nil {
+				t.Errorf("Verify that waits its turn = %v", err)
+			}
+		})
+	}
+	// While all places are taken, whoever cannot wait is turned away. A place
+	// may be free at first, so this asks until it sees it.
+	busy := false
+	for range 1000 {
+		if _, _, err := dear.Verify(ended, "", "correct horse battery"); errors.Is(err, password.ErrBusy) {
+			busy = true
+			break
+		}
+	}
+	group.Wait()
+	if !busy {
+		t.Error("Verify with an ended context never returned ErrBusy")
 	}
 }

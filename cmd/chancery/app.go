@@ -92,7 +92,7 @@ func (a *app) wire(ctx context.Context) error {
 	if a.clock, err = newClock(ctx, a.db); err != nil {
 		return err
 	}
-	if a.master, err = a.masterKeys(); err != nil {
+	if a.master, err = a.masterKeys(ctx); err != nil {
 		return err
 	}
 	a.hasher, err = password.New(password.Params{
@@ -109,7 +109,7 @@ func (a *app) wire(ctx context.Context) error {
 			LostResponseWindow: r.LostResponseWindow, LostResponseBudget: r.LostResponseBudget,
 		},
 	}
-	a.watcher = storage.NewWatcher(a.db, a.log, a.clock.Now)
+	a.watcher = storage.NewWatcher(a.db, a.log, time.Now)
 	a.registry = authz.NewRegistry(a.config.Issuer, a.db, a.watcher.Fresh)
 	a.indexes = authz.NewIndexes(a.db, a.clock.Now)
 	a.sessions = &authz.Sessions{Store: a.db, Now: a.clock.Now}
@@ -158,13 +158,17 @@ const masterKeyFile = "master.key"
 
 // masterKeys returns the configured master keys or, with SQLite, those of the
 // data directory, where one is made when there is none.
-func (a *app) masterKeys() (keys.MasterKeys, error) {
+func (a *app) masterKeys(ctx context.Context) (keys.MasterKeys, error) {
 	if a.config.MasterKey != "" {
 		return keys.ParseMasterKeys(a.config.MasterKey)
 	}
 	path := filepath.Join(a.config.DataDir, masterKeyFile)
 	text, err := os.ReadFile(path) //nolint:gosec // in the operator's own data directory
 	if errors.Is(err, os.ErrNotExist) {
+		if set, loadErr := a.db.LoadKeys(ctx); loadErr != nil || set.Version > 0 {
+			return keys.MasterKeys{}, errors.Join(loadErr, fmt.Errorf("%s is missing, and the database holds signing keys that only it opens: put it back; "+
+				"if it is lost, make another one there and run \"chancery keys compromise --all --yes\"", path))
+		}
 		text, err = makeMasterKey(path)
 	}
 	if err != nil {
@@ -173,11 +177,22 @@ func (a *app) masterKeys() (keys.MasterKeys, error) {
 	return keys.ParseMasterKeys(string(text))
 }
 
+// writeDurably writes a file that only its owner reads, and returns when it
+// would survive a power failure.
+func writeDurably(path, content string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // in the operator's own data directory
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(content)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
 // makeMasterKey writes a new master key. Linking it into place lets one of
 // several processes win, and never shows a half-written file.
 func makeMasterKey(path string) ([]byte, error) {
 	draft := path + "." + rand.Text()
-	if err := os.WriteFile(draft, []byte(keys.NewMasterKey()+"\n"), 0o600); err != nil {
+	if err := writeDurably(draft, keys.NewMasterKey()+"\n"); err != nil {
 		return nil, err
 	}
 	err := os.Link(draft, path)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"chancery/authz"
 
@@ -41,8 +42,8 @@ func (c *command) bootstrapCommand() *cobra.Command {
 				if !empty {
 					return errors.New("the database has users or clients already")
 				}
-				first, err := a.bootstrap(cmd.Context())
-				if err != nil {
+				first := newFirstCredentials()
+				if err := a.bootstrap(cmd.Context(), first); err != nil {
 					return err
 				}
 				return c.print(first, func(out *table) { out.text(first.guide(a.config.Issuer)) })
@@ -71,10 +72,18 @@ func (a *app) empty(ctx context.Context) (bool, error) {
 	return len(clients) == 0, err
 }
 
+// newFirstCredentials makes up the credentials that bootstrap stores.
+func newFirstCredentials() firstCredentials {
+	return firstCredentials{
+		Username: firstAdmin, Password: rand.Text(), ClientID: firstApp, Resource: firstResource,
+		APIClientID: firstAPI, APIClientSecret: authz.NewClientSecret().Reveal(),
+	}
+}
+
 // bootstrap creates the first rows in one transaction, so that of several
 // processes on an empty database one does and the others fail whole.
-func (a *app) bootstrap(ctx context.Context) (firstCredentials, error) {
-	password := authz.Secret(rand.Text())
+func (a *app) bootstrap(ctx context.Context, first firstCredentials) error {
+	apiSecret := authz.ClientSecret{Hash: authz.HashSecret(authz.Secret(first.APIClientSecret)), CreatedAt: a.clock.Now().Truncate(time.Millisecond)}
 	declaration := authz.Declaration{
 		Resources: []authz.Resource{{
 			URI: firstResource, Name: "Example API", Scopes: []authz.ResourceScope{{Name: firstRead}, {Name: firstWrite}},
@@ -86,25 +95,22 @@ func (a *app) bootstrap(ctx context.Context) (firstCredentials, error) {
 				Scope:      authz.Scope{firstRead, firstWrite, authz.ScopeAdminRead, authz.ScopeAdminWrite},
 				Resources:  []string{firstResource, authz.AdminResource(a.config.Issuer)},
 			},
-			{ID: firstAPI, Name: "Example API", AuthMethod: authz.AuthAnySecret, Introspect: true, Resources: []string{firstResource}},
+			{
+				ID: firstAPI, Name: "Example API", AuthMethod: authz.AuthAnySecret, Secrets: []authz.ClientSecret{apiSecret},
+				Introspect: true, Resources: []string{firstResource},
+			},
 		},
-		Users: []authz.NewUser{{Username: firstAdmin, Password: password, Roles: []string{authz.RoleAdmin}}},
+		Users: []authz.NewUser{{Username: firstAdmin, Password: authz.Secret(first.Password), Roles: []string{authz.RoleAdmin}}},
 	}
-	changes, err := a.applier().Apply(ctx, declaration, false)
-	if err != nil {
-		return firstCredentials{}, fmt.Errorf("bootstrap: %w", err)
+	if _, err := a.applier().Apply(ctx, declaration, false); err != nil {
+		return fmt.Errorf("bootstrap: %w", err)
 	}
-	first := firstCredentials{Username: firstAdmin, Password: password.Reveal(), ClientID: firstApp, Resource: firstResource, APIClientID: firstAPI}
-	for _, change := range changes {
-		if change.Secret != "" {
-			first.APIClientSecret = change.Secret.Reveal()
-		}
-	}
-	return first, nil
+	return nil
 }
 
 // firstStart bootstraps an empty SQLite database. The credentials are printed
-// once on a terminal; otherwise they go to a file that only its owner reads.
+// once on a terminal; otherwise they go to a file that only its owner reads,
+// written before the rows, so that they cannot be lost in between.
 func (c *command) firstStart(ctx context.Context, a *app) error {
 	if !a.config.Embedded() {
 		return nil
@@ -113,23 +119,28 @@ func (c *command) firstStart(ctx context.Context, a *app) error {
 	if err != nil || !empty {
 		return err
 	}
-	first, err := a.bootstrap(ctx)
-	if errors.Is(err, authz.ErrConflict) {
-		return nil // another process was faster
-	}
-	if err != nil {
-		return err
-	}
-	guide := first.guide(a.config.Issuer)
-	if c.terminal {
-		_, err = fmt.Fprintln(c.stdout, guide)
-		return err
-	}
+	first := newFirstCredentials()
 	path := filepath.Join(a.config.DataDir, firstCredentialsFile)
-	if err := os.WriteFile(path, []byte(guide), 0o600); err != nil {
+	draft := path + "." + rand.Text()
+	if err := writeDurably(draft, first.guide(a.config.Issuer)); err != nil {
 		return fmt.Errorf("first credentials: %w", err)
 	}
-	_, err = fmt.Fprintf(c.stdout, "First start: the admin's credentials and lines to paste are in %s\n", path)
+	err = a.bootstrap(ctx, first)
+	if err != nil || c.terminal {
+		err = errors.Join(err, os.Remove(draft))
+	} else {
+		err = os.Rename(draft, path)
+	}
+	switch {
+	case errors.Is(err, authz.ErrConflict):
+		return nil // another process was faster
+	case err != nil:
+		return err
+	case c.terminal:
+		_, err = fmt.Fprintln(c.stdout, first.guide(a.config.Issuer))
+	default:
+		_, err = fmt.Fprintf(c.stdout, "First start: the admin's credentials and lines to paste are in %s\n", path)
+	}
 	return err
 }
 

@@ -40,8 +40,8 @@ func viewKey(k keys.Key, now time.Time) keyView {
 
 // keysView is the answer of keys list.
 type keysView struct {
-	Keys   []keyView  `json:"keys"`
-	Master masterView `json:"master_key"`
+	Keys   []keyView   `json:"keys"`
+	Master *masterView `json:"master_key,omitempty"`
 }
 
 // masterView says which master key is first of the list, and when one that
@@ -58,20 +58,20 @@ func (c *command) keysList() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
 				ctx := cmd.Context()
-				if err := a.rotator.Tick(ctx); err != nil {
-					return err
-				}
 				set, err := a.rotator.Keys(ctx)
 				if err != nil {
 					return err
 				}
-				longest, err := a.clients().LongestIdleTTL(ctx)
-				if err != nil {
-					return err
+				view := keysView{Keys: []keyView{}}
+				if set.MasterFingerprint != "" {
+					longest, err := a.clients().LongestIdleTTL(ctx)
+					if err != nil {
+						return err
+					}
+					view.Master = &masterView{
+						Fingerprint: set.MasterFingerprint, FirstSince: set.MasterSince, DropOlderAfter: set.MasterSince.Add(longest),
+					}
 				}
-				view := keysView{Keys: []keyView{}, Master: masterView{
-					Fingerprint: set.MasterFingerprint, FirstSince: set.MasterSince, DropOlderAfter: set.MasterSince.Add(longest),
-				}}
 				for _, k := range set.Keys {
 					view.Keys = append(view.Keys, viewKey(k, a.clock.Now()))
 				}
@@ -85,6 +85,11 @@ func (v keysView) draw(out *table) {
 	out.row("KID", "ALG", "STATE", "SIGNS FROM", "RETIRES", "LEAVES JWKS")
 	for _, k := range v.Keys {
 		out.row(k.ID, k.Algorithm, k.State, timestamp(k.ActivateAt), timestamp(k.RetireAt), timestamp(k.RemoveAt))
+	}
+	if v.Master == nil {
+		out.text("")
+		out.text("No server has started on this database yet.")
+		return
 	}
 	out.text("")
 	out.text(fmt.Sprintf("master key %s is first since %s; every key is sealed under it.", v.Master.Fingerprint, timestamp(v.Master.FirstSince)))
@@ -116,14 +121,23 @@ func (c *command) keysRotate() *cobra.Command {
 }
 
 func (c *command) keysCompromise() *cobra.Command {
-	var sure bool
+	var sure, all bool
 	cmd := &cobra.Command{
-		Use: "compromise KID", Short: "Take a key out of the JWKS at once; its tokens are refused from then on", Args: cobra.ExactArgs(1),
+		Use: "compromise [KID | --all]", Short: "Take a key out of the JWKS at once; its tokens are refused from then on", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == all {
+				return usageError{errors.New("keys compromise: want a KID or --all")}
+			}
 			if !sure {
-				return usageError{errors.New("keys compromise: every token that this key signed is refused once verifiers have fetched the JWKS again; say --yes")}
+				return usageError{errors.New("keys compromise: every token that the key signed is refused once verifiers have fetched the JWKS again; say --yes")}
 			}
 			return c.with(cmd.Context(), func(a *app) error {
+				if all {
+					if err := a.rotator.CompromiseAll(cmd.Context()); err != nil {
+						return err
+					}
+					return c.done("compromised", "all keys; new ones sign from now on")
+				}
 				replacement, err := a.rotator.Compromise(cmd.Context(), args[0])
 				if errors.Is(err, keys.ErrUnknownKey) {
 					return &authz.Error{Code: authz.NotFound, Description: fmt.Sprintf("there is no key %q", args[0])}
@@ -141,6 +155,7 @@ func (c *command) keysCompromise() *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "every key there is, also when the master key that sealed them is lost")
 	cmd.Flags().BoolVar(&sure, "yes", false, "yes, refuse every token of this key")
 	return cmd
 }

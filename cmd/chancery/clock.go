@@ -34,6 +34,15 @@ type syncPoint struct {
 // maxUnsynced is how long a node may go without a sync before it is not ready.
 const maxUnsynced = 10 * time.Minute
 
+const (
+	syncTimeout = 5 * time.Second
+	// maxTrip is the longest question that says anything: half of it is how
+	// wrong the answer may be.
+	maxTrip = time.Second
+)
+
+var errSlowSync = errors.New("the database answered too late to tell the time")
+
 var errUnsynced = errors.New("the clock was not compared with the database for 10 minutes")
 
 // newClock returns a clock that is synced once.
@@ -48,17 +57,23 @@ func (c *clock) Now() time.Time {
 	return p.time.Add(time.Since(p.read)).UTC()
 }
 
-// Sync compares with the database, allowing for the way there and back.
+// Sync compares with the database, allowing for the way there and back. An
+// answer that took too long is not used, unless it is the first.
 func (c *clock) Sync(ctx context.Context) error {
 	if p := c.synced.Load(); p != nil && p.free {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
 	asked := time.Now()
 	now, ok, err := c.source.Time(ctx)
 	if err != nil {
 		return fmt.Errorf("sync clock: %w", err)
 	}
 	read := time.Now()
+	if trip := read.Sub(asked); trip > maxTrip && c.synced.Load() != nil {
+		return fmt.Errorf("sync clock: %w after %s", errSlowSync, trip)
+	}
 	if !ok {
 		c.synced.Store(&syncPoint{time: read, read: read, free: true})
 		return nil

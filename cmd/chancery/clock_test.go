@@ -49,7 +49,12 @@ func TestClockFollowsTheDatabase(t *testing.T) {
 			t.Error("a failed sync reports no error")
 		}
 		expect("after a failed sync", -time.Minute)
-		time.Sleep(9*time.Minute + 59*time.Second)
+		server.err, server.trip, server.off = nil, 1500*time.Millisecond, time.Hour
+		if err := c.Sync(t.Context()); !errors.Is(err, errSlowSync) {
+			t.Errorf("a slow sync reports %v, want errSlowSync", err)
+		}
+		expect("after a slow sync", -time.Minute)
+		time.Sleep(9*time.Minute + 57*time.Second)
 		if err := c.Check(t.Context()); err != nil {
 			t.Errorf("Check before 10 minutes = %v", err)
 		}

@@ -255,6 +255,31 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
+// TestFirstCredentialsAreNotLost: when they cannot be written, nothing is
+// created that nobody could log in to.
+func TestFirstCredentialsAreNotLost(t *testing.T) {
+	env := append(sqliteEnv(t), listenEnv(freePort(t))...)
+	data := strings.TrimPrefix(env[2], "CHANCERY_DATA_DIR=")
+	if err := os.MkdirAll(filepath.Join(data, firstCredentialsFile), 0o700); err != nil { // a directory is in the way
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, firstCredentialsFile, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := tryCLI(env, "", "serve"); code == exitOK || !strings.Contains(stderr, firstCredentialsFile) {
+		t.Errorf("serve = %d, %s, want a failure that names the file", code, stderr)
+	}
+	drafts, err := filepath.Glob(filepath.Join(data, firstCredentialsFile+".*"))
+	if err != nil || len(drafts) != 1 {
+		t.Fatalf("drafts = %v, %v, want the one with the credentials of the admin that exists", drafts, err)
+	}
+	guide, err := os.ReadFile(drafts[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, env).login(firstCredentials{ClientID: firstApp, Username: firstAdmin, Password: between(string(guide), "password         ", "\n")})
+}
+
 func between(text, from, to string) string {
 	_, rest, _ := strings.Cut(text, from)
 	found, _, _ := strings.Cut(rest, to)

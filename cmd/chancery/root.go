@@ -79,7 +79,7 @@ type command struct {
 func newRoot(c *command) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "chancery",
-		Short:         "An OAuth 2 authorization server whose tokens are verified offline and revoked at once",
+		Short:         "An OAuth 2 authorization server whose tokens are verified offline",
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}

@@ -117,7 +117,7 @@ func (a *app) handler(ctx context.Context, events authz.EventSink) (http.Handler
 		a.registry.Invalidate()
 		return server.Documents.Rebuild(ctx)
 	}
-	a.watcher.Keys = a.rotator.Tick
+	a.watcher.Keys = a.rotator.Load
 	return server, nil
 }
 

@@ -1,0 +1,167 @@
+package authztest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"chancery/authz"
+)
+
+func sessionsEnd(t *testing.T, store Store) {
+	alice := withFamilies(t, store, "alice", 0, 4)
+	withFamilies(t, store, "bob", 10, 2)
+	end := func(ending authz.Ending, wantEnded int) {
+		t.Helper()
+		ending.Now, ending.Cause = T0.Add(time.Minute), authz.CauseAdmin
+		n, err := store.EndSessions(t.Context(), ending)
+		must(t, err)
+		if n != wantEnded {
+			t.Errorf("EndSessions(%+v) = %d, want %d", ending, n, wantEnded)
+		}
+	}
+	end(authz.Ending{}, 0)
+	end(authz.Ending{SessionID: "none"}, 0)
+	end(authz.Ending{SessionID: SampleFamily(alice, 0).SessionID}, 1)
+	end(authz.Ending{SessionID: SampleFamily(alice, 0).SessionID}, 0)
+	end(authz.Ending{UserID: alice, Except: SampleFamily(alice, 1).SessionID}, 2)
+	end(authz.Ending{ClientID: "other"}, 0)
+	if live := familyOf(t, store, 1); !live.RevokedAt.IsZero() {
+		t.Error("the excepted session was ended")
+	}
+	end(authz.Ending{ClientID: "app", Kind: authz.EventReuseDetected}, 3)
+	end(authz.Ending{All: true}, 0)
+	expectEnded(t, store, 0, authz.CauseAdmin)
+	expectEnded(t, store, 10, authz.CauseAdmin)
+	if n := countEvents(t, store, authz.EventFilter{Kind: authz.EventReuseDetected}); n != 3 {
+		t.Errorf("%d events of the given kind, want 3", n)
+	}
+}
+
+func sessionsEndInBatches(t *testing.T, store Store) {
+	withFamilies(t, store, "alice", 0, 7)
+	for i, wantEnded := range []int{3, 3, 1, 0} {
+		n, err := store.EndSessions(t.Context(), authz.Ending{All: true, Limit: 3, Cause: authz.CauseAdmin, Now: T0})
+		must(t, err)
+		if n != wantEnded {
+			t.Errorf("batch %d ended %d sessions, want %d", i, n, wantEnded)
+		}
+	}
+}
+
+// sessionsEndRacesEnd: sessions that end one by one meanwhile must not let a
+// caller that ends all in batches believe that it is done.
+func sessionsEndRacesEnd(t *testing.T, store Store) {
+	withFamilies(t, store, "alice", 0, 60)
+	all := &authz.Sessions{Store: limited{store, 5}, Now: func() time.Time { return T0 }}
+	var group sync.WaitGroup
+	group.Go(func() {
+		for n := range 60 {
+			ending := authz.Ending{SessionID: SampleFamily("", n).SessionID, Cause: authz.CauseLogout, Now: T0}
+			if _, err := store.EndSessions(t.Context(), ending); err != nil {
+				t.Error(err)
+			}
+			if n == 40 {
+				return // the rest is for the other one
+			}
+		}
+	})
+	group.Go(func() {
+		if _, err := all.End(t.Context(), authz.Ending{All: true, Cause: authz.CauseAdmin}); err != nil {
+			t.Error(err)
+		}
+	})
+	group.Wait()
+	live, err := store.ListSessions(t.Context(), authz.SessionFilter{Live: true, Now: T0, Page: authz.Page{Limit: 100}})
+	must(t, err)
+	if len(live) != 0 {
+		t.Errorf("%d sessions live after all were ended", len(live))
+	}
+}
+
+// limited is a store whose batches are small.
+type limited struct {
+	Store
+	batch int
+}
+
+// EndSessions ends a smaller batch than it is asked to.
+func (l limited) EndSessions(ctx context.Context, ending authz.Ending) (int, error) {
+	if ending.Limit > 0 {
+		ending.Limit = l.batch
+	}
+	return l.Store.EndSessions(ctx, ending)
+}
+
+// sessionsEndRacesRotate: whatever the order, an ended session stays ended and
+// its next rotation fails.
+func sessionsEndRacesRotate(t *testing.T, store Store) {
+	withFamilies(t, store, "alice", 0, 10)
+	for n := range 10 {
+		var group sync.WaitGroup
+		group.Go(func() {
+			for generation := uint64(0); ; generation++ {
+				if _, err := store.Rotate(t.Context(), swapOf(n, generation, T0.Add(time.Minute))); err != nil {
+					want(t, "Rotate", err, authz.ErrNotFound)
+					return
+				}
+			}
+		})
+		group.Go(func() {
+			_, err := store.EndSessions(t.Context(), authz.Ending{SessionID: SampleFamily("", n).SessionID, Cause: authz.CauseLogout, Now: T0.Add(time.Minute)})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		group.Wait()
+		family := familyOf(t, store, n)
+		_, err := store.Rotate(t.Context(), swapOf(n, family.Generation, T0.Add(time.Minute)))
+		want(t, "Rotate after the end", err, authz.ErrNotFound)
+		if family.RevokedAt.IsZero() {
+			t.Error("the end was lost")
+		}
+	}
+}
+
+func sessionsList(t *testing.T, store Store) {
+	alice, bob := withUser(t, store, "alice"), withUser(t, store, "bob")
+	must(t, store.InsertClient(t.Context(), SampleClient("other")))
+	for i := range 6 {
+		family := SampleFamily(alice, i)
+		if i >= 4 {
+			family = SampleFamily(bob, i)
+		}
+		family.CreatedAt = T0.Add(-time.Duration(i) * time.Second)
+		if i == 2 {
+			family.ClientID = "other"
+		}
+		if i == 3 {
+			family.IdleExpiresAt = T0
+		}
+		must(t, store.InsertFamily(t.Context(), family, 1))
+	}
+	_, err := store.EndSessions(t.Context(), authz.Ending{SessionID: SampleFamily(alice, 1).SessionID, Cause: authz.CauseAdmin, Now: T0})
+	must(t, err)
+	for name, test := range map[string]struct {
+		filter authz.SessionFilter
+		want   []int
+	}{
+		"all":            {authz.SessionFilter{Page: authz.Page{Limit: 10}}, []int{0, 1, 2, 3, 4, 5}},
+		"user":           {authz.SessionFilter{UserID: alice, Page: authz.Page{Limit: 10}}, []int{0, 1, 2, 3}},
+		"client":         {authz.SessionFilter{ClientID: "other", Page: authz.Page{Limit: 10}}, []int{2}},
+		"live":           {authz.SessionFilter{Live: true, Now: T0, Page: authz.Page{Limit: 10}}, []int{0, 2, 4, 5}},
+		"after the page": {authz.SessionFilter{UserID: alice, Page: authz.Page{After: T0, AfterID: SampleFamily(alice, 0).SessionID, Limit: 2}}, []int{1, 2}},
+	} {
+		families, err := store.ListSessions(t.Context(), test.filter)
+		must(t, err)
+		var got, wanted []string
+		for _, family := range families {
+			got = append(got, family.SessionID)
+		}
+		for _, n := range test.want {
+			wanted = append(wanted, SampleFamily("", n).SessionID)
+		}
+		same(t, name, wanted, got)
+	}
+}
