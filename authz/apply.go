@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Declaration is what a file declares: these clients, resources and users
@@ -183,7 +184,7 @@ func (p *applyPlan) clients(ctx context.Context, declared []Client) error {
 		if err != nil {
 			return fmt.Errorf("client: %w", err)
 		}
-		client = client.declaredOver(existing)
+		client = client.declaredOver(existing, clients.now())
 		if client.same(existing) {
 			continue
 		}
@@ -200,15 +201,18 @@ func (p *applyPlan) clients(ctx context.Context, declared []Client) error {
 	return nil
 }
 
+// declaredOverlap is how long a secret stays good that a declaration replaces.
+const declaredOverlap = 24 * time.Hour
+
 // declaredOver returns c with what a declaration does not decide taken from
-// the existing client. A declared secret replaces the existing ones.
-func (c Client) declaredOver(existing Client) Client {
+// the existing client. A declared secret replaces the newest one, which stays
+// good for declaredOverlap.
+func (c Client) declaredOver(existing Client, now time.Time) Client {
 	c.Status, c.DisabledAt, c.CreatedAt, c.UpdatedAt, c.Version = existing.Status, existing.DisabledAt, existing.CreatedAt, existing.UpdatedAt, existing.Version
-	known := func(s ClientSecret) bool {
-		return slices.ContainsFunc(existing.Secrets, func(e ClientSecret) bool { return e.Hash == s.Hash })
-	}
-	if len(c.Secrets) == 0 || known(c.Secrets[0]) {
-		c.Secrets = existing.Secrets
+	declared := c.Secrets
+	c.Secrets = existing.Secrets
+	if len(declared) > 0 && (len(existing.Secrets) == 0 || existing.Secrets[0].Hash != declared[0].Hash) {
+		c.replaceSecret(declared[0].Hash, declaredOverlap, now)
 	}
 	return c
 }

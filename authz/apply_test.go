@@ -92,8 +92,8 @@ func TestApplyReplacesADeclaredSecret(t *testing.T) {
 	d.Clients[0].Secrets = []authz.ClientSecret{{Hash: authz.HashSecret("another"), CreatedAt: authztest.T0}}
 	f.apply(t, d, false)
 	client, err := f.clients.Find(t.Context(), "declared")
-	if err != nil || len(client.Secrets) != 1 || client.Secrets[0].Hash != authz.HashSecret("another") {
-		t.Errorf("secrets = %+v, %v, want the declared one alone", client.Secrets, err)
+	if err != nil || len(client.Secrets) != 2 || client.Secrets[0].Hash != authz.HashSecret("another") || !client.Secrets[1].ExpiresAt.Equal(f.now.Add(24*time.Hour)) {
+		t.Errorf("secrets = %+v, %v, want the declared one, and the one before for a day", client.Secrets, err)
 	}
 	if changes := f.apply(t, d, false); changes != nil {
 		t.Errorf("applying it again changed %v", changes)

@@ -208,12 +208,14 @@ func (c *Clients) RotateSecret(ctx context.Context, id string, overlap time.Dura
 	if client.Public() {
 		return Client{}, "", invalidInput("client %q is public and has no secret", id)
 	}
-	client, err = c.Update(ctx, id, func(client *Client) { client.replaceSecret(secret, overlap, c.now()) })
+	client, err = c.Update(ctx, id, func(client *Client) { client.replaceSecret(HashSecret(secret), overlap, c.now()) })
 	return client, secret, err
 }
 
-func (c *Client) replaceSecret(secret Secret, overlap time.Duration, now time.Time) {
-	secrets := []ClientSecret{{Hash: HashSecret(secret), CreatedAt: now}}
+// replaceSecret makes hash that of the newest secret; the one before stays good
+// for overlap, any other goes.
+func (c *Client) replaceSecret(hash Hash, overlap time.Duration, now time.Time) {
+	secrets := []ClientSecret{{Hash: hash, CreatedAt: now}}
 	if len(c.Secrets) > 0 && overlap > 0 {
 		old := c.Secrets[0]
 		if end := now.Add(overlap); old.ExpiresAt.IsZero() || end.Before(old.ExpiresAt) {

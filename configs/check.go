@@ -131,6 +131,6 @@ func (c Config) checkKeys(p *checker) {
 	k := c.Keys
 	p.require(k.JWKSMaxAge >= time.Minute && k.JWKSMaxAge <= 24*time.Hour, "keys.jwks_max_age", "%s: want 1m to 24h", k.JWKSMaxAge)
 	least := 2*k.JWKSMaxAge + ClockSkew
-	p.require(k.PublishAhead >= least, "keys.publish_ahead", "%s: want at least twice keys.jwks_max_age and %s (%s)", k.PublishAhead, ClockSkew, least)
+	p.require(k.PublishAhead >= least, "keys.publish_ahead", "%s: want at least twice keys.jwks_max_age plus %s (%s)", k.PublishAhead, ClockSkew, least)
 	p.require(k.RotationPeriod >= 2*k.PublishAhead, "keys.rotation_period", "%s: want at least twice keys.publish_ahead (%s)", k.RotationPeriod, 2*k.PublishAhead)
 }

@@ -27,7 +27,7 @@ const (
 // write puts text into a new file and returns its path.
 func write(t testing.TB, text string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "chancery.yaml")
+	path := filepath.Join(t.TempDir(), "chancery.example.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -607,7 +607,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(configs.Default().String())
 	f.Add("trusted_proxies: [10.0.0.0/8, '::1']\nrefresh: {leeway: 1s}\n")
-	path := filepath.Join(f.TempDir(), "chancery.yaml")
+	path := filepath.Join(f.TempDir(), "chancery.example.yaml")
 	f.Fuzz(func(t *testing.T, text string) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -634,4 +634,21 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("Load of the values (-first +again):\n%s", diff)
 		}
 	})
+}
+
+// The file that README hands out names every setting with its default.
+func TestSampleFileIsTheDefault(t *testing.T) {
+	content, err := os.ReadFile("chancery.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := load(t, configs.Sources{File: "chancery.example.yaml"})
+	for _, value := range c.Values() {
+		if !value.Default {
+			t.Errorf("%s: got %q in the file, want the default", value.Key, value.Value)
+		}
+		if name := value.Key[strings.LastIndex(value.Key, ".")+1:]; !strings.Contains(string(content), name+": ") {
+			t.Errorf("%s: got a file without it", value.Key)
+		}
+	}
 }

@@ -47,6 +47,17 @@ func (p Problems) Error() string {
 	return "configuration:\n  " + strings.Join(p, "\n  ")
 }
 
+// without leaves out what concerns a key that others report already: its value
+// was not read, and what is checked would be its default.
+func (p Problems) without(others Problems) Problems {
+	return slices.DeleteFunc(p, func(problem string) bool {
+		key, _, _ := strings.Cut(problem, ":")
+		return slices.ContainsFunc(others, func(other string) bool {
+			return strings.HasPrefix(other, key+":") || strings.HasPrefix(other, key+" (")
+		})
+	})
+}
+
 // Load reads and validates the configuration. Warnings name environment
 // variables that look like settings and are none. The error is Problems when
 // the configuration itself is at fault; no secret stands in either.
@@ -61,7 +72,7 @@ func Load(s Sources) (c Config, warnings []string, err error) {
 	}
 	c = Default()
 	problems = append(problems, decode(k, &c)...)
-	problems = append(problems, c.check()...)
+	problems = append(problems, c.check().without(problems)...)
 	if len(problems) > 0 {
 		return c, warnings, problems
 	}

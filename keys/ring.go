@@ -38,6 +38,8 @@ type ringState struct {
 	keys     map[string]Key
 	jwks     []byte
 	etag     string
+	// problem tells of keys that could not be opened.
+	problem error
 }
 
 // signer signs with one key. The prepared jose signers are kept by "typ",
@@ -148,17 +150,18 @@ func (r *Ring) JWKS() (body []byte, etag string) {
 	return state.jwks, state.etag
 }
 
-// LoadedAt returns when the keys were last read from the store, or the zero
-// time.
-func (r *Ring) LoadedAt() time.Time {
+// Problem returns why some published key cannot sign on this node, or nil.
+func (r *Ring) Problem() error {
 	if state := r.current.Load(); state != nil {
-		return state.loadedAt
+		return state.problem
 	}
-	return time.Time{}
+	return ErrNotReady
 }
 
-// load opens the keys of set and makes them the current ones. Keys that were
-// open already are not decrypted again.
+// load opens the keys of set and makes them the current ones. A key that this
+// node has open already is not opened again. One that cannot be opened is
+// published and verifies, but does not sign; the error tells of it, and so
+// does Problem as long as it lasts. What was compromised is gone in any case.
 func (r *Ring) load(set Set, sealer *Sealer, loadedAt time.Time) error {
 	before := r.current.Load()
 	now := r.now()
@@ -175,13 +178,14 @@ func (r *Ring) load(set Set, sealer *Sealer, loadedAt time.Time) error {
 		if err := public.UnmarshalJSON(k.Public); err != nil {
 			return fmt.Errorf("public half of key %s: %w", k.ID, err)
 		}
+		next.public[k.ID], next.keys[k.ID] = public, k
+		published = append(published, k.Public)
 		private, err := openCached(before, k, sealer)
 		if err != nil {
-			return err
+			next.problem = errors.Join(next.problem, err)
+			continue
 		}
-		next.public[k.ID], next.keys[k.ID] = public, k
 		next.signers[k.Algorithm] = append(next.signers[k.Algorithm], &signer{key: k, private: private})
-		published = append(published, k.Public)
 	}
 	body, err := json.Marshal(map[string]any{"keys": published})
 	if err != nil {
@@ -190,13 +194,15 @@ func (r *Ring) load(set Set, sealer *Sealer, loadedAt time.Time) error {
 	sum := sha256.Sum256(body)
 	next.jwks, next.etag = body, `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`
 	r.current.Store(next)
-	return nil
+	return next.problem
 }
 
+// openCached returns the private half of k. It never changes for a kid, so one
+// that is open stays so, whatever it has been sealed under since.
 func openCached(before *ringState, k Key, sealer *Sealer) (jose.JSONWebKey, error) {
 	if before != nil {
 		for _, s := range before.signers[k.Algorithm] {
-			if s.key.ID == k.ID && s.key.Sealed == k.Sealed {
+			if s.key.ID == k.ID {
 				return s.private, nil
 			}
 		}

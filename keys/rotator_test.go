@@ -374,6 +374,35 @@ func TestCompromiseAllNeedsNoOldMasterKey(t *testing.T) {
 	}
 }
 
+// TestSealedUnderAForeignMasterKey: a node that runs keeps signing with what it
+// has open, drops what is compromised, and says that something is wrong.
+func TestSealedUnderAForeignMasterKey(t *testing.T) {
+	store, c, mine, theirs := &keystest.Memory{}, &clock{now: t0}, keys.NewMasterKey(), keys.NewMasterKey()
+	node, other := newRotator(t, store, c, masterKeys(t, mine)), newRotator(t, store, c, masterKeys(t, theirs, mine))
+	tick(t, node)
+	_, kid := sign(t, node, keys.RS256)
+	tick(t, other) // seals everything under theirs
+	if err := node.Load(t.Context()); err != nil || node.Ring.Problem() != nil {
+		t.Errorf("Load of keys that are open already = %v", err)
+	}
+	if _, now := sign(t, node, keys.RS256); now != kid {
+		t.Error("the node signs with another key")
+	}
+	replacement, err := other.Compromise(t.Context(), kid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Load(t.Context()); err == nil || node.Ring.Problem() == nil {
+		t.Error("a node that cannot open the active key says nothing")
+	}
+	if p := published(t, node.Ring); p[kid] != nil || p[replacement.ID] == nil {
+		t.Error("the compromised key is still published, or its replacement is not")
+	}
+	if token, err := node.Ring.Sign("RS256", "at+jwt", []byte("{}")); !errors.Is(err, keys.ErrNotReady) {
+		t.Errorf("Sign = %q, %v, want ErrNotReady", token, err)
+	}
+}
+
 // slowStore delays one load until it is told to go on.
 type slowStore struct {
 	*keystest.Memory

@@ -103,8 +103,8 @@ func TestMD02_Paths(t *testing.T) {
 		{issuer, []string{metadataURL, openidURL}, []string{metadataURL + "/", metadataURL + "/tenant"}, jwksURL, tokenURL},
 		{
 			tenant,
-			[]string{metadataURL + "/tenant", "/tenant" + openidURL, openidURL + "/tenant"},
-			[]string{metadataURL, openidURL, "/tenant" + metadataURL, jwksURL, metadataURL + "/tenant/"},
+			[]string{metadataURL + "/tenant", "/tenant" + metadataURL, "/tenant" + openidURL, openidURL + "/tenant"},
+			[]string{metadataURL, openidURL, jwksURL, metadataURL + "/tenant/"},
 			"/tenant" + jwksURL, "/tenant" + tokenURL,
 		},
 	} {

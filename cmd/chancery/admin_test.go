@@ -64,7 +64,7 @@ func TestRolesReachLiveSessions(t *testing.T) {
 		if session.str("scope") != "admin:read admin:write" {
 			t.Fatalf("an admin's scope = %q", session.str("scope"))
 		}
-		cli(t, env, "users", "set-roles", first.Username)
+		cli(t, env, "users", "set-roles", first.Username, "--none")
 		refused := n.mustPost(http.StatusBadRequest, "/oauth/token", refreshForm(first, session.str("refresh_token"), admin...)...)
 		if refused.str("cause") != "not_entitled" {
 			t.Errorf("refresh without the role = %s, want cause not_entitled", refused.body)

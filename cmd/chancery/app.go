@@ -174,7 +174,11 @@ func (a *app) masterKeys(ctx context.Context) (keys.MasterKeys, error) {
 	if err != nil {
 		return keys.MasterKeys{}, fmt.Errorf("master key: %w", err)
 	}
-	return keys.ParseMasterKeys(string(text))
+	master, err := keys.ParseMasterKeys(string(text))
+	if err != nil {
+		return keys.MasterKeys{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return master, nil
 }
 
 // writeDurably writes a file that only its owner reads, and returns when it

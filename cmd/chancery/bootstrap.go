@@ -112,11 +112,12 @@ func (a *app) bootstrap(ctx context.Context, first firstCredentials) error {
 // once on a terminal; otherwise they go to a file that only its owner reads,
 // written before the rows, so that they cannot be lost in between.
 func (c *command) firstStart(ctx context.Context, a *app) error {
-	if !a.config.Embedded() {
-		return nil
-	}
 	empty, err := a.empty(ctx)
 	if err != nil || !empty {
+		return err
+	}
+	if !a.config.Embedded() {
+		_, err = fmt.Fprintln(c.stdout, "The database is empty: chancery bootstrap creates a first admin, app and API, chancery apply what a file declares")
 		return err
 	}
 	first := newFirstCredentials()

@@ -31,6 +31,7 @@ func viewKey(k keys.Key, now time.Time) keyView {
 	state := string(k.State(now))
 	if !k.CompromisedAt.IsZero() {
 		state = "compromised"
+		k.RetireAt, k.RemoveAt = k.CompromisedAt, k.CompromisedAt
 	}
 	return keyView{
 		ID: k.ID, Algorithm: string(k.Algorithm), State: state, CreatedAt: k.CreatedAt, ActivateAt: k.ActivateAt,
@@ -123,7 +124,7 @@ func (c *command) keysRotate() *cobra.Command {
 func (c *command) keysCompromise() *cobra.Command {
 	var sure, all bool
 	cmd := &cobra.Command{
-		Use: "compromise [KID | --all]", Short: "Take a key out of the JWKS at once; its tokens are refused from then on", Args: cobra.MaximumNArgs(1),
+		Use: "compromise [KID | --all]", Short: "Take a key out of the JWKS at once and let another sign", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == all {
 				return usageError{errors.New("keys compromise: want a KID or --all")}

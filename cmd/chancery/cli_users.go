@@ -209,9 +209,13 @@ func (c *command) usersSetPassword() *cobra.Command {
 
 func (c *command) usersSetRoles() *cobra.Command {
 	var roles []string
+	var none bool
 	cmd := &cobra.Command{
 		Use: "set-roles NAME", Short: "Replace a user's roles, in live sessions too", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(roles) > 0) == none {
+				return usageError{errors.New("users set-roles: want --role, once for each, or --none")}
+			}
 			return c.with(cmd.Context(), func(a *app) error {
 				if _, err := a.users().SetRoles(cmd.Context(), args[0], roles); err != nil {
 					return err
@@ -220,7 +224,8 @@ func (c *command) usersSetRoles() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&roles, "role", nil, "`role`; repeatable; none takes all away")
+	cmd.Flags().StringArrayVar(&roles, "role", nil, "`role`; repeatable")
+	cmd.Flags().BoolVar(&none, "none", false, "take all roles away")
 	return cmd
 }
 

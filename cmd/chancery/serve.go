@@ -123,7 +123,7 @@ func (a *app) handler(ctx context.Context, events authz.EventSink) (http.Handler
 
 var (
 	errDatabase = errors.New("the database does not answer")
-	errNoKeys   = errors.New("no signing keys are loaded")
+	errNoKeys   = errors.New("signing keys cannot be loaded; the log says why")
 )
 
 func (a *app) readyChecks() []web.Check {
@@ -135,7 +135,7 @@ func (a *app) readyChecks() []web.Check {
 			return nil
 		}},
 		{Name: "keys", Run: func(context.Context) error {
-			if a.clock.Now().Sub(a.rotator.Ring.LoadedAt()) > a.config.Keys.PublishAhead {
+			if a.rotator.Ring.Ready() != nil || a.rotator.Ring.Problem() != nil {
 				return errNoKeys
 			}
 			return nil

@@ -75,6 +75,7 @@ func (d *Documents) Mount(router gin.IRouter, members map[string]any) error {
 	base := issuer.Path
 	paths := []string{
 		"/.well-known/oauth-authorization-server" + base, // RFC 8414 section 3.1: inserted
+		base + "/.well-known/oauth-authorization-server", // and where many clients look
 		base + "/.well-known/openid-configuration",       // OIDC Discovery section 4: appended
 		"/.well-known/openid-configuration" + base,       // RFC 8414 section 5: inserted
 	}
