@@ -110,7 +110,7 @@ func TestDamagedHashIsAnErrorThatDoesNotQuoteIt(t *testing.T) {
 }
 
 func TestNoMoreHashesThanPlaces(t *testing.T) {
-	dear := newHasher(t, password.Params{MemoryKiB: 1 << 16, Iterations: 3, Parallelism: 1})
+	dear := newHasher(t, password.Params{MemoryKiB: 1 << 14, Iterations: 2, Parallelism: 1})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	var group sync.WaitGroup
