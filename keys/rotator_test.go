@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -403,18 +405,18 @@ func TestSealedUnderAForeignMasterKey(t *testing.T) {
 	}
 }
 
-// slowStore delays one load until it is told to go on.
+// slowStore delays the next load, once armed, until it is told to go on.
 type slowStore struct {
 	*keystest.Memory
+	armed           atomic.Bool
 	loaded, proceed chan struct{}
 }
 
-func (s slowStore) LoadKeys(ctx context.Context) (keys.Set, error) {
+func (s *slowStore) LoadKeys(ctx context.Context) (keys.Set, error) {
 	set, err := s.Memory.LoadKeys(ctx)
-	select {
-	case s.loaded <- struct{}{}:
+	if s.armed.CompareAndSwap(true, false) {
+		s.loaded <- struct{}{}
 		<-s.proceed
-	default:
 	}
 	return set, err
 }
@@ -423,10 +425,11 @@ func (s slowStore) LoadKeys(ctx context.Context) (keys.Set, error) {
 // must not put the compromised key back.
 func TestOlderSetDoesNotReplaceANewerOne(t *testing.T) {
 	memory, c, master := &keystest.Memory{}, &clock{now: t0}, masterKeys(t, keys.NewMasterKey())
-	store := slowStore{Memory: memory, loaded: make(chan struct{}), proceed: make(chan struct{})}
+	store := &slowStore{Memory: memory, loaded: make(chan struct{}), proceed: make(chan struct{})}
 	node := newRotator(t, store, c, master)
 	tick(t, node)
 	_, kid := sign(t, node, keys.EdDSA)
+	store.armed.Store(true)
 	var group sync.WaitGroup
 	group.Go(func() {
 		if err := node.Load(t.Context()); err != nil {
@@ -438,11 +441,17 @@ func TestOlderSetDoesNotReplaceANewerOne(t *testing.T) {
 		if _, err := newRotator(t, memory, c, master).Compromise(t.Context(), kid); err != nil {
 			t.Error(err)
 		}
+		var newer atomic.Bool
 		group.Go(func() {
 			if err := node.Load(t.Context()); err != nil {
 				t.Error(err)
 			}
+			newer.Store(true)
 		})
+		// Loads that do not wait for each other get the chance to overtake.
+		for attempt := 0; attempt < 200_000 && !newer.Load(); attempt++ {
+			runtime.Gosched()
+		}
 		store.proceed <- struct{}{}
 	})
 	group.Wait()
