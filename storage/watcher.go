@@ -59,9 +59,11 @@ type Watcher struct {
 	// from Run, and again at the next poll when they return an error.
 	Registrations func(ctx context.Context) error
 	Keys          func(ctx context.Context) error
-	heard         atomic.Int64
-	last          map[string]int64
-	lastData      int64
+	// heard keeps the monotonic reading, so that a wall clock that is set back
+	// makes nothing look fresh.
+	heard    atomic.Pointer[time.Time]
+	last     map[string]int64
+	lastData int64
 	// deaf is set while polls fail, so that only the change is logged.
 	deaf bool
 }
@@ -75,7 +77,8 @@ func NewWatcher(db *DB, log *slog.Logger, now func() time.Time) *Watcher {
 // Fresh reports whether changes have been heard recently enough for cached
 // values to be used.
 func (w *Watcher) Fresh() bool {
-	return w.now().Sub(time.Unix(0, w.heard.Load())) < maxSilence
+	heard := w.heard.Load()
+	return heard != nil && w.now().Sub(*heard) < maxSilence
 }
 
 // Run watches until ctx ends.
@@ -128,7 +131,7 @@ func (w *Watcher) poll(ctx context.Context) {
 		w.log.Info("changes of other nodes are heard again")
 		w.deaf = false
 	}
-	w.heard.Store(at.UnixNano())
+	w.heard.Store(&at)
 }
 
 // dataVersion returns what tells on SQLite, without reading a table, whether
