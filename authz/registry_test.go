@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"chancery/authz"
 	"chancery/authz/authztest"
@@ -69,7 +70,7 @@ func (b *blockedStore) Client(ctx context.Context, id string) (authz.Client, err
 		b.loading <- struct{}{}
 		<-b.proceed
 	}
-	return client, err
+	return client, errors.Join(err, ctx.Err())
 }
 
 func TestRegistryDropsWhatWasReadBeforeAnInvalidation(t *testing.T) {
@@ -87,6 +88,30 @@ func TestRegistryDropsWhatWasReadBeforeAnInvalidation(t *testing.T) {
 	if _, err := registry.Client(t.Context(), "app"); err != nil {
 		t.Errorf("Client = %v, want the one that was stored before the invalidation", err)
 	}
+}
+
+// TestRegistryLoadOutlivesItsFirstRequest: others wait for the same load.
+func TestRegistryLoadOutlivesItsFirstRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &blockedStore{Memory: authztest.NewMemory(), loading: make(chan struct{}), proceed: make(chan struct{})}
+		if err := store.InsertClient(t.Context(), authztest.SampleClient("app")); err != nil {
+			t.Fatal(err)
+		}
+		registry := authz.NewRegistry(issuer, store, nil)
+		gone, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() { _, _ = registry.Client(gone, "app") })
+		<-store.loading
+		group.Go(func() {
+			if _, err := registry.Client(t.Context(), "app"); err != nil {
+				t.Errorf("Client of a request that waits = %v, want the client", err)
+			}
+		})
+		synctest.Wait() // the second request waits too
+		cancel()
+		store.proceed <- struct{}{}
+		group.Wait()
+	})
 }
 
 func TestRegistryReadsThroughWhileDeaf(t *testing.T) {
