@@ -208,6 +208,7 @@ const declaredOverlap = 24 * time.Hour
 // the existing client. A declared secret replaces the newest one, which stays
 // good for declaredOverlap.
 func (c Client) declaredOver(existing Client, now time.Time) Client {
+	c.TokensNotBefore = existing.TokensNotBefore
 	c.Status, c.DisabledAt, c.CreatedAt, c.UpdatedAt, c.Version = existing.Status, existing.DisabledAt, existing.CreatedAt, existing.UpdatedAt, existing.Version
 	declared := c.Secrets
 	c.Secrets = existing.Secrets

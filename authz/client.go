@@ -57,8 +57,11 @@ type Client struct {
 	// Status is its entry in a status list, for the tokens it gets for itself.
 	Status     StatusRef
 	DisabledAt time.Time
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	// TokensNotBefore is when the client was created, or last enabled again:
+	// tokens that it got for itself before are dead.
+	TokensNotBefore time.Time
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
 	// Version rises with every change and guards against lost updates.
 	Version int64
 }

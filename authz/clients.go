@@ -69,7 +69,7 @@ func (c *Clients) prepare(ctx context.Context, client Client) (Client, Secret, e
 		return Client{}, "", err
 	}
 	client.CreatedAt = c.now()
-	client.UpdatedAt, client.Version = client.CreatedAt, 1
+	client.UpdatedAt, client.TokensNotBefore, client.Version = client.CreatedAt, client.CreatedAt, 1
 	var secret Secret
 	if !client.Public() && len(client.Secrets) == 0 {
 		secret = NewClientSecret()
@@ -161,6 +161,7 @@ func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Cl
 		if err := c.endSessions(ctx, id, CauseClientDisabled); err != nil {
 			return Client{}, err
 		}
+		after.TokensNotBefore = c.now()
 		if after.Status, err = c.status(ctx, after); err != nil {
 			return Client{}, err
 		}

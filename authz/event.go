@@ -2,6 +2,9 @@ package authz
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -87,21 +90,28 @@ func newEvent(kind EventKind, now time.Time) Event {
 
 // oncePerHour limits an event to one per session, kind and hour.
 func (e Event) oncePerHour() Event {
-	e.Once = e.SessionID + "|" + string(e.Kind) + "|" + e.Time.UTC().Format("2006010215")
+	e.Once = onceKey(e.SessionID, string(e.Kind), e.Time.UTC().Format("2006010215"))
 	return e
 }
 
-// oncePerMinute limits an event to one per user, address, kind and minute: a
-// stranger who guesses passwords cannot fill the log.
+// oncePerMinute limits an event to one per user, address, kind, detail and
+// minute: a stranger who guesses passwords cannot fill the log.
 func (e Event) oncePerMinute() Event {
-	e.Once = e.UserID + "|" + e.Device.Address + "|" + string(e.Kind) + "|" + e.Time.UTC().Format("200601021504")
+	e.Once = onceKey(e.UserID, e.Device.Address, string(e.Kind), e.Detail, e.Time.UTC().Format("200601021504"))
 	return e
 }
 
 // oncePerSession limits an event to one per session and kind.
 func (e Event) oncePerSession() Event {
-	e.Once = e.SessionID + "|" + string(e.Kind)
+	e.Once = onceKey(e.SessionID, string(e.Kind))
 	return e
+}
+
+// onceKey is a hash: it is kept as long as the event, and must not keep an
+// address that was blanked beside it.
+func onceKey(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:16])
 }
 
 // forFamily says which session the event belongs to.

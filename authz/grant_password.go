@@ -56,7 +56,9 @@ func (s *Service) grant(ctx context.Context, client Client, login Login, request
 	if request.Scope != "" && len(granted) < len(wanted) {
 		return Family{}, target{}, errScopeRole
 	}
-	t, err := s.chooseTarget(ctx, reached, resource, granted, anyScope)
+	// A token that is permitted at one resource may ask for a role at another
+	// that defines the same name.
+	t, err := s.chooseTarget(ctx, reached, resource, granted, func(r Resource, token string) bool { return r.permits(token, login.User.Roles) })
 	return Family{Scope: granted, Resources: reached}, t, err
 }
 

@@ -64,6 +64,9 @@ func (s *Service) introspectAccessToken(ctx context.Context, token claims.Access
 	if err != nil {
 		return Introspection{}, err
 	}
+	if token.SessionID == "" && token.IssuedAt < owner.TokensNotBefore.Unix() {
+		return Introspection{}, nil
+	}
 	alive, err := s.tokenAlive(ctx, token, now)
 	if err != nil || !alive {
 		return Introspection{}, err

@@ -87,7 +87,7 @@ func (s *Service) revokeAccessToken(ctx context.Context, client Client, token cl
 	}
 	event := newEvent(EventTokenRevoked, s.now())
 	event.ClientID, event.Device = client.ID, newDevice(query.Address, query.UserAgent)
-	event.Once = token.ID + "|" + string(event.Kind)
+	event.Once = onceKey(token.ID, string(event.Kind))
 	s.Events.Record(event)
 	return nil
 }

@@ -57,10 +57,26 @@ func NewRing(now func() time.Time, maxStale time.Duration) *Ring {
 	return &Ring{now: now, maxStale: maxStale}
 }
 
-// Ready returns ErrNotReady while Sign would, for every algorithm.
+// Ready returns ErrNotReady while Sign would for any algorithm.
 func (r *Ring) Ready() error {
-	if state := r.current.Load(); state == nil || r.now().Sub(state.loadedAt) > r.maxStale {
+	state, now := r.current.Load(), r.now()
+	if state == nil || now.Sub(state.loadedAt) > r.maxStale {
 		return ErrNotReady
+	}
+	for _, algorithm := range Algorithms() {
+		if state.active(algorithm, now) == nil {
+			return fmt.Errorf("%w for %s", ErrNotReady, algorithm)
+		}
+	}
+	return nil
+}
+
+// active returns who signs with algorithm at now, or nil.
+func (s *ringState) active(algorithm Algorithm, now time.Time) *signer {
+	for _, signer := range s.signers[algorithm] {
+		if signer.key.State(now) == Active {
+			return signer
+		}
 	}
 	return nil
 }
@@ -68,14 +84,12 @@ func (r *Ring) Ready() error {
 // Sign returns payload as a compact JWS with the header members alg, kid and
 // typ and no others. The error wraps ErrNotReady while no key can sign.
 func (r *Ring) Sign(algorithm, typ string, payload []byte) (string, error) {
-	if err := r.Ready(); err != nil {
-		return "", err
-	}
 	state, now := r.current.Load(), r.now()
-	for _, s := range state.signers[Algorithm(algorithm)] {
-		if s.key.State(now) == Active {
-			return s.sign(typ, payload)
-		}
+	if state == nil || now.Sub(state.loadedAt) > r.maxStale {
+		return "", ErrNotReady
+	}
+	if signer := state.active(Algorithm(algorithm), now); signer != nil {
+		return signer.sign(typ, payload)
 	}
 	return "", fmt.Errorf("%w for %s", ErrNotReady, algorithm)
 }

@@ -40,8 +40,20 @@ type Rotator struct {
 	Policy func(context.Context) (Policy, error)
 
 	// turn serialises changes and loads, so that an older set cannot replace a
-	// newer one in the ring.
-	turn sync.Mutex
+	// newer one in the ring. It is a lock that a caller can give up on.
+	turn     chan struct{}
+	turnOnce sync.Once
+}
+
+// enter waits for the caller's turn and returns how to end it.
+func (r *Rotator) enter(ctx context.Context) (leave func(), err error) {
+	r.turnOnce.Do(func() { r.turn = make(chan struct{}, 1) })
+	select {
+	case r.turn <- struct{}{}:
+		return func() { <-r.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for another change of keys: %w", ctx.Err())
+	}
 }
 
 // maxAttempts bounds how often a change is planned anew because another node
@@ -65,8 +77,11 @@ func (r *Rotator) Tick(ctx context.Context) error {
 // Load reads the stored set into the ring and changes nothing. It is called
 // whenever another node has changed the set.
 func (r *Rotator) Load(ctx context.Context) error {
-	r.turn.Lock()
-	defer r.turn.Unlock()
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	loadedAt := r.Now()
 	set, err := r.Store.LoadKeys(ctx)
 	if err != nil {
@@ -162,8 +177,11 @@ func (r *Rotator) Keys(ctx context.Context) (Set, error) { return r.Store.LoadKe
 // differs, and loads it into the ring. Keys are generated and sealed by edit,
 // outside of any transaction.
 func (r *Rotator) change(ctx context.Context, edit func(*Set, Policy, time.Time) error) error {
-	r.turn.Lock()
-	defer r.turn.Unlock()
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	policy, err := r.Policy(ctx)
 	if err != nil {
 		return fmt.Errorf("key policy: %w", err)

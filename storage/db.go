@@ -44,9 +44,19 @@ type DB struct {
 	watch *sql.DB
 }
 
-// IsPostgres reports whether url is a Postgres address.
-func IsPostgres(url string) bool {
-	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+// IsPostgres reports whether address is that of a Postgres server.
+func IsPostgres(address string) bool {
+	scheme := schemeOf(address)
+	return scheme == "postgres" || scheme == "postgresql"
+}
+
+// schemeOf returns the scheme of an address in lower case, "" for a path.
+func schemeOf(address string) string {
+	scheme, _, found := strings.Cut(address, "://")
+	if !found {
+		return ""
+	}
+	return strings.ToLower(scheme)
 }
 
 const (
@@ -88,7 +98,14 @@ func openPostgres(options Options) (*DB, error) {
 }
 
 func openSQLite(options Options) (*DB, error) {
-	path := strings.TrimPrefix(options.URL, "sqlite://")
+	path := options.URL
+	switch schemeOf(path) {
+	case "sqlite":
+		path = path[len("sqlite://"):]
+	case "":
+	default:
+		return nil, errors.New("database_url is neither a postgres:// address nor the path of a SQLite file") // it may hold a password
+	}
 	options.URL = path
 	write, err := openSQLitePool(path, 1)
 	if err != nil {

@@ -91,9 +91,14 @@ func TestUnreachableDatabaseIsUnavailable(t *testing.T) {
 }
 
 func TestOpenDoesNotQuoteTheAddress(t *testing.T) {
-	_, err := storage.Open(storage.Options{URL: "postgres://user:secret-word@host:port/db"})
-	if err == nil || strings.Contains(err.Error(), "secret-word") {
-		t.Errorf("Open of a malformed address = %v, want an error without the password", err)
+	for _, address := range []string{"postgres://user:secret-word@host:port/db", "Mysql://user:secret-word@host/db", "POSTGRES://user:secret-word@host:port/db"} {
+		_, err := storage.Open(storage.Options{URL: address})
+		if err == nil || strings.Contains(err.Error(), "secret-word") {
+			t.Errorf("Open of %s = %v, want an error without the password", address, err)
+		}
+	}
+	if !storage.IsPostgres("Postgres://host/db") || storage.IsPostgres("sqlite:///x") || storage.IsPostgres("postgres.db") {
+		t.Error("IsPostgres goes by something else than the scheme")
 	}
 }
 

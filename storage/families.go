@@ -179,7 +179,7 @@ func (db *DB) ListSessions(ctx context.Context, filter authz.SessionFilter) ([]a
 func (db *DB) EndSessions(ctx context.Context, ending authz.Ending) (int, error) {
 	var n int
 	err := db.transaction(ctx, func(tx *gorm.DB) (err error) {
-		n, err = endSessions(tx, ending)
+		n, err = db.endSessions(tx, ending)
 		return err
 	})
 	return n, err
@@ -187,12 +187,19 @@ func (db *DB) EndSessions(ctx context.Context, ending authz.Ending) (int, error)
 
 // endSessions is the one place where sessions end. Every change that ends some
 // calls it within its own transaction.
-func endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
+func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
 	condition, value := selection(ending)
 	condition += " AND revoked_at IS NULL AND sid <> ?"
 	values := []any{value, ending.Except}
 	if ending.Limit > 0 {
-		condition = "sid IN (SELECT sid FROM refresh_families WHERE " + condition + " ORDER BY created_at, sid LIMIT ?) AND revoked_at IS NULL"
+		batch := "SELECT sid FROM refresh_families WHERE " + condition + " ORDER BY created_at, sid LIMIT ?"
+		condition = "sid IN (" + batch + ") AND revoked_at IS NULL"
+		if db.dialect == migrations.Postgres {
+			// With the lock a second caller waits, passes over what the first
+			// one has ended, and still gets a whole batch. As an array the
+			// batch is selected once; IN could select it anew for every row.
+			condition = "sid = ANY (ARRAY (" + batch + " FOR UPDATE)) AND revoked_at IS NULL"
+		}
 		values = append(values, ending.Limit)
 	}
 	var ended []familyRow
@@ -218,7 +225,7 @@ func selection(ending authz.Ending) (condition string, value any) {
 	case ending.ClientID != "":
 		return "client_id = ?", ending.ClientID
 	case ending.All:
-		return "created_at >= ?", 0
+		return "created_at <= ?", millis(ending.Now) // those that begin meanwhile are not meant
 	}
 	return "sid = ?", ""
 }

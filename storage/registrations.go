@@ -31,6 +31,7 @@ type clientRow struct {
 	StatusList         string
 	StatusIndex        uint32
 	DisabledAt         int64
+	TokensNotBefore    int64
 	CreatedAt          int64 `gorm:"autoCreateTime:false"`
 	UpdatedAt          int64 `gorm:"autoUpdateTime:false"`
 	Version            int64
@@ -66,7 +67,7 @@ func newClientRow(c authz.Client) (clientRow, error) {
 		IdleTTL: durationMillis(c.Refresh.IdleTTL), AbsoluteTTL: durationMillis(c.Refresh.AbsoluteTTL), Leeway: durationMillis(c.Refresh.Leeway),
 		LostResponseWindow: durationMillis(c.Refresh.LostResponseWindow), LostResponseBudget: c.Refresh.LostResponseBudget,
 		StatusList: c.Status.List, StatusIndex: c.Status.Index,
-		DisabledAt: millis(c.DisabledAt), CreatedAt: millis(c.CreatedAt), UpdatedAt: millis(c.UpdatedAt), Version: c.Version,
+		DisabledAt: millis(c.DisabledAt), TokensNotBefore: millis(c.TokensNotBefore), CreatedAt: millis(c.CreatedAt), UpdatedAt: millis(c.UpdatedAt), Version: c.Version,
 	}, err
 }
 
@@ -89,7 +90,7 @@ func (r clientRow) client() (authz.Client, error) {
 			LostResponseWindow: millisDuration(r.LostResponseWindow), LostResponseBudget: r.LostResponseBudget,
 		},
 		Status:     authz.StatusRef{List: r.StatusList, Index: r.StatusIndex},
-		DisabledAt: moment(r.DisabledAt), CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt), Version: r.Version,
+		DisabledAt: moment(r.DisabledAt), TokensNotBefore: moment(r.TokensNotBefore), CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt), Version: r.Version,
 	}, nil
 }
 

@@ -127,7 +127,7 @@ func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 		if err := one(tx.Where("id = ?", change.UserID).Delete(&userRow{}), authz.ErrNotFound); err != nil {
 			return err
 		}
-		if _, err := endSessions(tx, change.Ending); err != nil {
+		if _, err := db.endSessions(tx, change.Ending); err != nil {
 			return err
 		}
 		blank := map[string]any{"address": "", "user_agent": ""}
@@ -147,7 +147,7 @@ func (db *DB) changeAndEnd(ctx context.Context, change authz.UserChange, columns
 		if err := updateUser(tx, change, columns); err != nil {
 			return err
 		}
-		_, err := endSessions(tx, change.Ending)
+		_, err := db.endSessions(tx, change.Ending)
 		return err
 	})
 }

@@ -3,6 +3,7 @@ package web_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,11 +52,63 @@ func TestProbesMayAskWithHEAD(t *testing.T) {
 // seen in the events.
 func TestRightPasswordWithRefusedScopeIsRecorded(t *testing.T) {
 	s := newServer(t)
-	a := s.as("app", "/oauth/token", "grant_type", "password", "username", username, "password", secretPW, "scope", "made-up")
-	s.expect(a, http.StatusBadRequest, "invalid_scope")
+	guess := func(password string) answer {
+		return s.as("app", "/oauth/token", "grant_type", "password", "username", username, "password", password, "scope", "made-up")
+	}
+	for range 3 {
+		s.expect(guess("wrong password"), http.StatusBadRequest, "invalid_grant")
+	}
+	s.expect(guess(secretPW), http.StatusBadRequest, "invalid_scope")
 	found, err := s.store.ListEvents(t.Context(), authz.EventFilter{Kind: authz.EventLoginFailed, Page: authz.Page{Limit: 10}})
-	if err != nil || len(found) != 1 || found[0].UserID == "" || !strings.Contains(found[0].Detail, "right password") {
-		t.Errorf("events = %+v, %v, want one of the user that says so", found, err)
+	if err != nil || len(found) != 2 || !slices.ContainsFunc(found, func(e authz.Event) bool { return strings.HasPrefix(e.Detail, "right password") && e.UserID != "" }) {
+		t.Errorf("events = %+v, %v, want one for the wrong guesses and one for the right one", found, err)
+	}
+	for _, event := range found {
+		if strings.Contains(event.Once, "192.0.2.") || strings.Contains(event.Once, event.UserID) {
+			t.Errorf("once = %q keeps what may have to be blanked", event.Once)
+		}
+	}
+}
+
+// Two resources define a scope of the same name, and one asks for a role.
+func TestScopeOfTheSameNameAsksForTheRoleOfItsResource(t *testing.T) {
+	s := newServer(t)
+	twin := authz.Resource{URI: "https://twin.example", Algorithm: "EdDSA", Scopes: []authz.ResourceScope{{Name: "list"}, {Name: "write", Roles: []string{"manager"}}}}
+	must(t, s.store.InsertResource(t.Context(), twin))
+	s.service.Registry.Invalidate()
+	s.updateClient("app", func(c *authz.Client) {
+		c.Resources, c.Scope = append(c.Resources, twin.URI), append(c.Scope, "list")
+	})
+	login := s.login("app", "resource", twin.URI)
+	if got := login.str("scope"); got != "list" {
+		t.Errorf("scope at login = %q, want list: write asks for a role there", got)
+	}
+	if got := s.refresh("app", login.str("refresh_token"), "resource", twin.URI).str("scope"); got != "list" {
+		t.Errorf("scope at refresh = %q, want list", got)
+	}
+}
+
+// What a client got for itself before it was disabled stays dead when it is
+// enabled again.
+func TestEnablingAClientRevivesNoToken(t *testing.T) {
+	s := newServer(t)
+	token := s.as("robot", "/oauth/token", "grant_type", "client_credentials").str("access_token")
+	active := func() any { return s.as("api", "/oauth/introspect", "token", token).json["active"] }
+	if active() != true {
+		t.Fatal("a fresh token is not active")
+	}
+	s.clock.Add(time.Minute)
+	s.updateClient("robot", func(c *authz.Client) { c.DisabledAt = s.clock.Now() })
+	if active() != false {
+		t.Error("a disabled client's token is active")
+	}
+	s.updateClient("robot", func(c *authz.Client) { c.DisabledAt = time.Time{} })
+	if active() != false {
+		t.Error("the token is active again")
+	}
+	token = s.as("robot", "/oauth/token", "grant_type", "client_credentials").str("access_token")
+	if active() != true {
+		t.Error("a token of the enabled client is not active")
 	}
 }
 

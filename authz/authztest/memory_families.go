@@ -117,7 +117,7 @@ func (m *Memory) EndSessions(ctx context.Context, ending authz.Ending) (int, err
 func (m *Memory) endSessions(ending authz.Ending) int {
 	n := 0
 	for hash, family := range m.families {
-		selected := ending.All || (ending.SessionID != "" && family.SessionID == ending.SessionID) ||
+		selected := (ending.All && !family.CreatedAt.After(ending.Now)) || (ending.SessionID != "" && family.SessionID == ending.SessionID) ||
 			(ending.UserID != "" && family.UserID == ending.UserID) || (ending.ClientID != "" && family.ClientID == ending.ClientID)
 		if !selected || family.SessionID == ending.Except || !family.RevokedAt.IsZero() || (ending.Limit > 0 && n == ending.Limit) {
 			continue

@@ -56,6 +56,8 @@ func Suite(t *testing.T, open func(t *testing.T) Store) {
 		{"Sessions/EndSelects", sessionsEnd},
 		{"Sessions/EndInBatches", sessionsEndInBatches},
 		{"Sessions/EndInBatchesRacesOneEnd", sessionsEndRacesEnd},
+		{"Sessions/TwoEnders", sessionsTwoEnders},
+		{"Sessions/EndAllOfThePast", sessionsEndAllOfThePast},
 		{"Sessions/EndRacesRotate", sessionsEndRacesRotate},
 		{"Sessions/ListFilters", sessionsList},
 		{"Denylist", denylist},
@@ -81,7 +83,7 @@ func SampleClient(id string) authz.Client {
 		Scope: authz.Scope{"read", "write"}, Resources: []string{"https://api.example", "https://other.example"},
 		AllowedOrigins: []string{"https://app.example", "http://localhost:3000"},
 		Refresh:        authz.RefreshOverrides{IdleTTL: &idle, LostResponseBudget: &budget},
-		Status:         authz.StatusRef{List: "clients-1", Index: 77}, CreatedAt: T0, UpdatedAt: T0, Version: 1,
+		Status:         authz.StatusRef{List: "clients-1", Index: 77}, TokensNotBefore: T0.Add(time.Second), CreatedAt: T0, UpdatedAt: T0, Version: 1,
 	}
 }
 

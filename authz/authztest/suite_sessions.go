@@ -80,6 +80,41 @@ func sessionsEndRacesEnd(t *testing.T, store Store) {
 	}
 }
 
+// sessionsTwoEnders: two callers that end the same sessions in batches must
+// each return only when none is left.
+func sessionsTwoEnders(t *testing.T, store Store) {
+	withFamilies(t, store, "alice", 0, 80)
+	var group sync.WaitGroup
+	for range 2 {
+		group.Go(func() {
+			all := &authz.Sessions{Store: limited{store, 5}, Now: func() time.Time { return T0 }}
+			if _, err := all.End(t.Context(), authz.Ending{ClientID: "app", Cause: authz.CauseAdmin}); err != nil {
+				t.Error(err)
+			}
+			live, err := store.ListSessions(t.Context(), authz.SessionFilter{Live: true, Now: T0, Page: authz.Page{Limit: 100}})
+			if err != nil || len(live) != 0 {
+				t.Errorf("%d sessions live, %v, when an ender has returned", len(live), err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// sessionsEndAllOfThePast: those that begin while all are ended are not meant,
+// or the work might never be done.
+func sessionsEndAllOfThePast(t *testing.T, store Store) {
+	userID := withUser(t, store, "alice")
+	later := SampleFamily(userID, 1)
+	later.CreatedAt = T0.Add(time.Second)
+	must(t, store.InsertFamily(t.Context(), SampleFamily(userID, 0), 1))
+	must(t, store.InsertFamily(t.Context(), later, 1))
+	n, err := store.EndSessions(t.Context(), authz.Ending{All: true, Limit: 10, Cause: authz.CauseAdmin, Now: T0})
+	must(t, err)
+	if n != 1 || !familyOf(t, store, 1).RevokedAt.IsZero() {
+		t.Errorf("%d sessions ended, want the one that had begun", n)
+	}
+}
+
 // limited is a store whose batches are small.
 type limited struct {
 	Store

@@ -227,13 +227,20 @@ func (a *app) applier() *authz.Applier {
 	return &authz.Applier{Store: a.db, Resources: a.resources(), Clients: a.clients(), Users: a.users()}
 }
 
+// workTimeout bounds one run of background work: a database connection that
+// hangs must not stop it for good.
+const workTimeout = 30 * time.Second
+
 // every calls do at once and then after each interval until ctx ends. An
 // error is logged; the next call may do better.
 func (a *app) every(ctx context.Context, interval time.Duration, what string, do func(context.Context) error) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		if err := do(ctx); err != nil && ctx.Err() == nil {
+		bounded, cancel := context.WithTimeout(ctx, workTimeout)
+		err := do(bounded)
+		cancel()
+		if err != nil && ctx.Err() == nil {
 			a.log.Error("background work failed", "work", what, "error", err)
 		}
 		select {

@@ -26,6 +26,7 @@ CREATE TABLE clients (
     status_list          TEXT NOT NULL,
     status_index         BIGINT NOT NULL,
     disabled_at          BIGINT NOT NULL,
+    tokens_not_before    BIGINT NOT NULL,
     created_at           BIGINT NOT NULL,
     updated_at           BIGINT NOT NULL,
     version              BIGINT NOT NULL
@@ -100,6 +101,9 @@ CREATE UNIQUE INDEX refresh_families_handle ON refresh_families (handle_hash);
 CREATE INDEX refresh_families_user ON refresh_families (user_id, created_at, sid);
 CREATE INDEX refresh_families_client ON refresh_families (client_id, created_at, sid);
 CREATE INDEX refresh_families_created ON refresh_families (created_at, sid);
+-- For ending all that is not ended yet, without walking over what is.
+CREATE INDEX refresh_families_client_live ON refresh_families (client_id, created_at, sid) WHERE revoked_at IS NULL;
+CREATE INDEX refresh_families_live ON refresh_families (created_at, sid) WHERE revoked_at IS NULL;
 CREATE INDEX refresh_families_absolute ON refresh_families (absolute_expires_at);
 CREATE INDEX refresh_families_revoked ON refresh_families (revoked_at) WHERE revoked_at IS NOT NULL;
 CREATE UNIQUE INDEX refresh_families_status ON refresh_families (status_list, status_index);
