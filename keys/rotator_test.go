@@ -403,6 +403,9 @@ func TestSealedUnderAForeignMasterKey(t *testing.T) {
 	if token, err := node.Ring.Sign("RS256", "at+jwt", []byte("{}")); !errors.Is(err, keys.ErrNotReady) {
 		t.Errorf("Sign = %q, %v, want ErrNotReady", token, err)
 	}
+	if err := node.Ring.Ready(); !errors.Is(err, keys.ErrNotReady) {
+		t.Errorf("Ready = %v, want ErrNotReady: refreshes would be used up for nothing", err)
+	}
 }
 
 // slowStore delays the next load, once armed, until it is told to go on.
@@ -457,6 +460,28 @@ func TestOlderSetDoesNotReplaceANewerOne(t *testing.T) {
 	group.Wait()
 	if published(t, node.Ring)[kid] != nil {
 		t.Error("a compromised key is published again")
+	}
+}
+
+// TestLoadGivesUpWhileAChangeHangs: a database call that does not return must
+// not hang whoever else asks.
+func TestLoadGivesUpWhileAChangeHangs(t *testing.T) {
+	store := &slowStore{Memory: &keystest.Memory{}, loaded: make(chan struct{}), proceed: make(chan struct{})}
+	node := newRotator(t, store, &clock{now: t0}, masterKeys(t, keys.NewMasterKey()))
+	tick(t, node)
+	store.armed.Store(true)
+	var group sync.WaitGroup
+	group.Go(func() { tick(t, node) })
+	<-store.loaded // it hangs in the database
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := node.Load(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("Load while a change hangs = %v, want the end of its context", err)
+	}
+	store.proceed <- struct{}{}
+	group.Wait()
+	if err := node.Load(t.Context()); err != nil {
+		t.Errorf("Load afterwards = %v", err)
 	}
 }
 
