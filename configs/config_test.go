@@ -446,7 +446,7 @@ func TestGoodAddresses(t *testing.T) {
 		{"listen": "[::1]:0", "issuer": "http://[::1]:8080"},
 		{"listen": "localhost:8080", "issuer": "http://app.localhost:8080"},
 		{"listen": "127.0.0.2:8080", "issuer": "http://127.0.0.1"},
-		{"database_url": "sqlite:///tmp/x.db"},
+		{"database_url": "sqlite:///var/lib/x.db"},
 		{"database_url": "postgres:///chancery?host=/run/postgresql", "master_key": keyA},
 		{"database_url": "postgres://u:p@a.example,b.example/d?target_session_attrs=read-write", "master_key": keyA},
 		{"master_key": strings.TrimRight(keyA, "=") + ", " + keyB},
