@@ -241,7 +241,7 @@ func (c *Clients) Delete(ctx context.Context, id string) error {
 	return c.endSessions(ctx, id, CauseClientDeleted)
 }
 
-func (c *Clients) now() time.Time { return c.Now().UTC().Truncate(time.Millisecond) }
+func (c *Clients) now() time.Time { return kept(c.Now) }
 
 // LongestIdleTTL returns the longest time for which any client's session may
 // go unused: so long a refresh token can stay good after it was issued.

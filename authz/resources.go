@@ -53,7 +53,7 @@ func (r *Resources) prepare(resource Resource) (Resource, error) {
 	if slices.ContainsFunc(builtinResources(r.Issuer), isBuiltin) {
 		return Resource{}, invalidInput("resource %q is the server's own", resource.URI)
 	}
-	resource.CreatedAt = r.Now().UTC().Truncate(time.Millisecond)
+	resource.CreatedAt = kept(r.Now)
 	resource.UpdatedAt = resource.CreatedAt
 	return resource, nil
 }

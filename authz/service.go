@@ -58,5 +58,8 @@ type Service struct {
 	Signer    Signer
 }
 
-// now returns the time as both databases keep it.
-func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
+func (s *Service) now() time.Time { return kept(s.Now) }
+
+// kept returns the time of a clock as both databases keep it: UTC, with
+// milliseconds.
+func kept(now func() time.Time) time.Time { return now().UTC().Truncate(time.Millisecond) }

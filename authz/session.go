@@ -81,7 +81,7 @@ const endBatch = 500
 // idempotent; when it returns nil the end is committed. Cause and selection
 // must be set, Now is filled in.
 func (s *Sessions) End(ctx context.Context, ending Ending) (int, error) {
-	ending.Now = s.Now().UTC().Truncate(time.Millisecond)
+	ending.Now = kept(s.Now)
 	if ending.ClientID == "" && !ending.All {
 		n, err := s.Store.EndSessions(ctx, ending)
 		if err != nil {

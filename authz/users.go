@@ -222,4 +222,4 @@ func (u *Users) change(kind EventKind, userID string) UserChange {
 	return UserChange{UserID: userID, Now: now, Event: event}
 }
 
-func (u *Users) now() time.Time { return u.Now().UTC().Truncate(time.Millisecond) }
+func (u *Users) now() time.Time { return kept(u.Now) }

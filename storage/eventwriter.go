@@ -14,7 +14,8 @@ import (
 
 // EventWriter writes events behind the requests that cause them, in batches.
 // It satisfies authz.EventSink. When the database is too slow or down, events
-// wait in a bounded queue, and what does not fit is dropped and counted.
+// wait in a bounded queue, and what does not fit is dropped, counted and
+// reported in the log.
 type EventWriter struct {
 	store   authz.EventStore
 	log     *slog.Logger
@@ -53,16 +54,22 @@ func (w *EventWriter) Record(event authz.Event) {
 	}
 }
 
-// Dropped returns how many events did not fit into the queue.
+// Dropped returns how many events were lost: they did not fit into the queue,
+// or the database refused them.
 func (w *EventWriter) Dropped() int64 { return w.dropped.Load() }
 
 // Run writes events until ctx ends, then what is still queued. A batch that
 // cannot be written is tried again until ctx ends.
 func (w *EventWriter) Run(ctx context.Context) error {
+	var reported int64
 	for {
 		select {
 		case event := <-w.queue:
 			w.write(ctx, w.batch(event))
+			if dropped := w.Dropped(); dropped > reported {
+				w.log.Error("security events were dropped", "count", dropped-reported)
+				reported = dropped
+			}
 		case <-ctx.Done():
 			return w.drain(context.WithoutCancel(ctx))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -106,6 +107,29 @@ func TestEventWriterIsBounded(t *testing.T) {
 	if w.Dropped() < 90_000 {
 		t.Errorf("%d of 100,000 events dropped with nobody writing, want most", w.Dropped())
 	}
+}
+
+// TestEventWriterReportsWhatItDropped: a gap in the security log is not silent.
+func TestEventWriterReportsWhatItDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		w := storage.NewEventWriter(authztest.NewMemory(), slog.New(slog.NewTextHandler(&log, nil)))
+		for i := range 10_000 {
+			w.Record(event(fmt.Sprint("e", i)))
+		}
+		dropped := w.Dropped()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if want := fmt.Sprintf(`msg="security events were dropped" count=%d`, dropped); strings.Count(log.String(), want) != 1 {
+			t.Errorf("log = %s, want one line with %s", log.String(), want)
+		}
+	})
 }
 
 func TestEventWriterForgetsRepetitions(t *testing.T) {
