@@ -34,6 +34,11 @@ type Login struct {
 // that may not log in.
 var errLogin = fail(InvalidGrant, "The username or password is wrong.")
 
+// errBusy tells that too many passwords are being hashed.
+func errBusy(err error) *Error {
+	return &Error{Code: TemporarilyUnavailable, Description: "Too many logins at once. Try again.", Err: err}
+}
+
 // Login checks a user's password. It is the only way in: every grant and page
 // that takes a password calls it. Unknown users cost the same work. The error
 // has code InvalidGrant, the same for every reason.
@@ -44,7 +49,7 @@ func (s *Service) Login(ctx context.Context, clientID, username string, secret S
 	}
 	ok, rehash, err := s.Passwords.Verify(ctx, user.PasswordHash, secret.Reveal())
 	if errors.Is(err, password.ErrBusy) {
-		return Login{}, &Error{Code: TemporarilyUnavailable, Description: "Too many logins at once. Try again.", Err: err}
+		return Login{}, errBusy(err)
 	}
 	if err != nil {
 		return Login{}, fmt.Errorf("user %s: %w", user.ID, err)
@@ -101,8 +106,8 @@ func (s *Service) loginFailed(userID, clientID string, device Device, detail str
 
 func (s *Service) rehash(ctx context.Context, user User, secret Secret) error {
 	hash, err := s.Passwords.Hash(ctx, secret.Reveal())
-	if errors.Is(err, password.ErrUnacceptable) {
-		return nil // a password from before today's limits keeps its old hash
+	if errors.Is(err, password.ErrUnacceptable) || errors.Is(err, password.ErrBusy) {
+		return nil // the old hash stays good, and there is a next time
 	}
 	if err != nil {
 		return fmt.Errorf("rehash password of user %s: %w", user.ID, err)

@@ -67,6 +67,7 @@ type Users struct {
 	Store     UserStore
 	Bans      BanStore
 	Passwords *password.Hasher
+	Policy    *password.Policy
 	Now       func() time.Time
 	// Actor is stored with every event.
 	Actor string
@@ -108,7 +109,7 @@ func (u *Users) prepare(ctx context.Context, n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	hash, err := u.hash(ctx, n.Password)
+	hash, err := u.hash(ctx, n.Password, n.Username, email)
 	if err != nil {
 		return User{}, err
 	}
@@ -119,12 +120,25 @@ func (u *Users) prepare(ctx context.Context, n NewUser) (User, error) {
 	}, nil
 }
 
-func (u *Users) hash(ctx context.Context, secret Secret) (string, error) {
-	hash, err := u.Passwords.Hash(ctx, secret.Reveal())
-	if errors.Is(err, password.ErrUnacceptable) {
-		return "", &Error{Code: InvalidInput, Description: err.Error()}
+func (u *Users) hash(ctx context.Context, secret Secret, about ...string) (string, error) {
+	return newPasswordHash(ctx, u.Policy, u.Passwords, secret, about...)
+}
+
+// newPasswordHash hashes a password that may be set for a user of whom about
+// is known. The error has code InvalidInput for one that may not, and
+// TemporarilyUnavailable when too many are being hashed.
+func newPasswordHash(ctx context.Context, policy *password.Policy, hasher *password.Hasher, secret Secret, about ...string) (string, error) {
+	err := policy.Check(secret.Reveal(), about...)
+	var hash string
+	if err == nil {
+		hash, err = hasher.Hash(ctx, secret.Reveal())
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, password.ErrUnacceptable):
+		return "", &Error{Code: InvalidInput, Description: err.Error()}
+	case errors.Is(err, password.ErrBusy):
+		return "", errBusy(err)
+	case err != nil:
 		return "", fmt.Errorf("hash password: %w", err)
 	}
 	return hash, nil
@@ -173,7 +187,11 @@ func (u *Users) Unban(ctx context.Context, username string) (User, error) {
 
 // SetPassword replaces the password and ends every session.
 func (u *Users) SetPassword(ctx context.Context, username string, secret Secret, mustChange bool) (User, error) {
-	hash, err := u.hash(ctx, secret)
+	user, err := u.Find(ctx, username)
+	if err != nil {
+		return User{}, err
+	}
+	hash, err := u.hash(ctx, secret, user.Username, user.Email)
 	if err != nil {
 		return User{}, err
 	}

@@ -41,9 +41,7 @@ func (c Config) check() Problems {
 	c.checkDatabase(p)
 	c.checkRefresh(p)
 	c.checkKeys(p)
-	p.require(c.Password.MemoryKiB >= 8*c.Password.Parallelism && c.Password.MemoryKiB <= 1<<20, "password.memory_kib", "%d: want at least 8 per thread and at most 1048576", c.Password.MemoryKiB)
-	p.require(c.Password.Iterations >= 1 && c.Password.Iterations <= 20, "password.iterations", "%d: want 1 to 20", c.Password.Iterations)
-	p.require(c.Password.Parallelism >= 1 && c.Password.Parallelism <= 16, "password.parallelism", "%d: want 1 to 16", c.Password.Parallelism)
+	c.checkPassword(p)
 	p.require(c.Events.Retention >= time.Hour, "events.retention", "%s: want at least 1h", c.Events.Retention)
 	p.require(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "%q: want debug, info, warn or error", c.Log.Level)
 	p.require(slices.Contains([]string{"", "text", "json"}, c.Log.Format), "log.format", "%q: want text or json", c.Log.Format)
@@ -61,11 +59,25 @@ func (c Config) checkAddresses(p *checker) {
 		p.require(prefixErr == nil || addrErr == nil, "trusted_proxies", "%q: want an address or a network such as 10.0.0.0/8", proxy)
 	}
 	p.require((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls", "want both cert_file and key_file, or none")
-	for _, file := range [][2]string{{"tls.cert_file", c.TLS.CertFile}, {"tls.key_file", c.TLS.KeyFile}} {
-		if file[1] != "" {
-			_, err := os.Stat(file[1])
-			p.require(err == nil, file[0], "%v", err)
-		}
+	p.file("tls.cert_file", c.TLS.CertFile)
+	p.file("tls.key_file", c.TLS.KeyFile)
+}
+
+func (c Config) checkPassword(p *checker) {
+	p.require(c.Password.MemoryKiB >= 8*c.Password.Parallelism && c.Password.MemoryKiB <= 1<<20, "password.memory_kib", "%d: want at least 8 per thread and at most 1048576", c.Password.MemoryKiB)
+	p.require(c.Password.Iterations >= 1 && c.Password.Iterations <= 20, "password.iterations", "%d: want 1 to 20", c.Password.Iterations)
+	p.require(c.Password.Parallelism >= 1 && c.Password.Parallelism <= 16, "password.parallelism", "%d: want 1 to 16", c.Password.Parallelism)
+	p.require(c.Password.MinLength >= 8 && c.Password.MinLength <= 64, "password.min_length", "%d: want 8 to 64", c.Password.MinLength)
+	p.require(c.Password.Concurrent >= 0 && c.Password.Concurrent <= 1024, "password.concurrent", "%d: want 0 to 1024", c.Password.Concurrent)
+	p.require(c.Password.Waiting >= 1 && c.Password.Waiting <= 10_000, "password.waiting", "%d: want 1 to 10000", c.Password.Waiting)
+	p.file("password.blocklist_file", c.Password.BlocklistFile)
+}
+
+// file requires that a named file exists; an empty name stands for none.
+func (c *checker) file(key, path string) {
+	if path != "" {
+		_, err := os.Stat(path)
+		c.require(err == nil, key, "%v", err)
 	}
 }
 

@@ -56,11 +56,19 @@ type PasswordGrant struct {
 	Enabled bool `koanf:"enabled"`
 }
 
-// Password holds the cost of password hashes.
+// Password says which passwords may be set, what a hash costs, and how many are
+// computed at once.
 type Password struct {
-	MemoryKiB   int `koanf:"memory_kib"`
-	Iterations  int `koanf:"iterations"`
-	Parallelism int `koanf:"parallelism"`
+	MinLength int `koanf:"min_length"`
+	// BlocklistFile names further passwords to refuse, one on a line.
+	BlocklistFile string `koanf:"blocklist_file"`
+	MemoryKiB     int    `koanf:"memory_kib"`
+	Iterations    int    `koanf:"iterations"`
+	Parallelism   int    `koanf:"parallelism"`
+	// Concurrent is how many hashes are computed at once, 0 for one on each
+	// processor; Waiting is how many requests wait for a place.
+	Concurrent int `koanf:"concurrent"`
+	Waiting    int `koanf:"waiting"`
 }
 
 // Events says how long security events are kept.
@@ -88,7 +96,7 @@ func Default() Config {
 		},
 		Keys:          Keys{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, JWKSMaxAge: 10 * time.Minute},
 		PasswordGrant: PasswordGrant{Enabled: true},
-		Password:      Password{MemoryKiB: 19456, Iterations: 2, Parallelism: 1},
+		Password:      Password{MinLength: 8, MemoryKiB: 19456, Iterations: 2, Parallelism: 1, Waiting: 100},
 		Events:        Events{Retention: 90 * 24 * time.Hour},
 		Log:           Log{Level: "info"},
 	}

@@ -191,6 +191,10 @@ func precedences(t *testing.T) map[string]precedence {
 		"keys.publish_ahead":           {file: "1h", env: "2h", flag: "3h"},
 		"keys.jwks_max_age":            {file: "1m", env: "2m", flag: "3m"},
 		"password_grant.enabled":       {file: "false", env: "true", flag: "false"},
+		"password.min_length":          {file: "9", env: "12", flag: "15"},
+		"password.blocklist_file":      {file: first, env: second, flag: third},
+		"password.concurrent":          {file: "1", env: "2", flag: "3"},
+		"password.waiting":             {file: "10", env: "20", flag: "30"},
 		"password.memory_kib":          {file: "64", env: "128", flag: "256"},
 		"password.iterations":          {file: "1", env: "3", flag: "20"},
 		"password.parallelism":         {file: "2", env: "3", flag: "16"},
@@ -239,7 +243,7 @@ refresh: {lost_response_budget: 7}
 `)})
 	want := configs.Default()
 	want.TrustedProxies = []string{"10.0.0.0/8", "::1"}
-	want.Password = configs.Password{MemoryKiB: 128, Iterations: 3, Parallelism: 2}
+	want.Password = configs.Password{MinLength: 8, MemoryKiB: 128, Iterations: 3, Parallelism: 2, Waiting: 100}
 	want.PasswordGrant.Enabled = false
 	want.Refresh.LostResponseBudget = 7
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -364,6 +368,7 @@ var invalid = map[string]string{
 	"refresh.lost_response_window": "-1s", "refresh.lost_response_budget": "101",
 	"keys.rotation_period": "-3h", "keys.publish_ahead": "-1h", "keys.jwks_max_age": "0s",
 	"password.memory_kib": "1048577", "password.iterations": "21", "password.parallelism": "0",
+	"password.min_length": "7", "password.concurrent": "-1", "password.waiting": "0", "password.blocklist_file": "/does/not/exist",
 	"events.retention": "1s", "log.level": "loud", "log.format": "xml",
 }
 

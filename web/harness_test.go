@@ -107,13 +107,15 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		e(&o)
 	}
 	s := &server{t: t, store: authztest.NewMemory(), clock: &testClock{now: authztest.T0}, log: &syncBuffer{}, secrets: map[string]authz.Secret{}}
-	hasher, err := password.New(password.Params{MemoryKiB: 64, Iterations: 1, Parallelism: 1})
+	hasher, err := password.New(password.Params{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, password.Limits{})
+	must(t, err)
+	policy, err := password.NewPolicy(8, nil, nil)
 	must(t, err)
 	settings := authz.Settings{Issuer: o.issuer, AccessTokenTTL: 15 * time.Minute, PasswordGrant: o.passwordGrant, Refresh: o.refresh}
 	registry := authz.NewRegistry(o.issuer, s.store, nil)
 	indexes := authz.NewIndexes(s.store, s.clock.Now)
 	sessions := &authz.Sessions{Store: s.store, Now: s.clock.Now}
-	s.users = &authz.Users{Store: s.store, Bans: s.store, Passwords: hasher, Now: s.clock.Now, Actor: "test"}
+	s.users = &authz.Users{Store: s.store, Bans: s.store, Passwords: hasher, Policy: policy, Now: s.clock.Now, Actor: "test"}
 	s.clients = &authz.Clients{Settings: settings, Store: s.store, Lookup: registry, Indexes: indexes, Sessions: sessions, Now: s.clock.Now}
 	refreshes, err := authz.NewRefreshTokens([]authz.MACKey{{ID: 7, Secret: [32]byte{1}}})
 	must(t, err)

@@ -158,7 +158,7 @@ func TestPG03_BanThatEndsByItself(t *testing.T) {
 // the machine disturbs: an answer without one allocates a hundredth of it.
 func TestPG03_UnknownUserCostsTheSameWork(t *testing.T) {
 	s := newServer(t)
-	hasher, err := password.New(password.Params{MemoryKiB: 4096, Iterations: 1, Parallelism: 1})
+	hasher, err := password.New(password.Params{MemoryKiB: 4096, Iterations: 1, Parallelism: 1}, password.Limits{})
 	must(t, err)
 	s.service.Passwords, s.users.Passwords = hasher, hasher
 	_, err = s.users.Create(t.Context(), authz.NewUser{Username: "bob", Password: secretPW})

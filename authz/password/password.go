@@ -1,6 +1,7 @@
-// Package password owns how a password becomes a hash and how one is checked
-// against it: normalisation, length limits, Argon2id. It leaves to others who
-// may log in, how often, and where the hash is kept.
+// Package password owns which passwords may be set (Policy), how one becomes a
+// hash and is checked against it (Hasher), and which hashes of other programs
+// are taken over (CheckForeign). It leaves to others who may log in, how often,
+// and where the hash is kept.
 package password
 
 import (
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/go-crypt/crypt"
@@ -38,15 +40,29 @@ type Params struct {
 // DefaultParams is the floor that OWASP and RFC 9106 agree on for servers.
 var DefaultParams = Params{MemoryKiB: 19456, Iterations: 2, Parallelism: 1}
 
-// ErrBusy is returned when no place was free to hash in before the request
-// ended.
+// ErrBusy is returned when too many wait for a place to hash in, or none was
+// free before the request ended.
 var ErrBusy = errors.New("too many passwords are being checked")
+
+// Limits bound how many hashes are computed at once, and how many calls wait.
+// A zero field stands for the default: as many as there are processors, and
+// DefaultWaiting.
+type Limits struct {
+	Concurrent int
+	Waiting    int
+}
+
+// DefaultWaiting is how many calls wait at most: two processors work that off
+// in about a second.
+const DefaultWaiting = 100
 
 // Hasher hashes and checks passwords. It is safe for concurrent use. Each call
 // costs Params.MemoryKiB of memory and tens of milliseconds of a processor, so
-// no more run at once than there are processors; others wait.
+// only a few run at once and a few more wait.
 type Hasher struct {
 	slots   chan struct{}
+	waiting atomic.Int64
+	queue   int64
 	params  Params
 	hasher  *argon2.Hasher
 	decoder *crypt.Decoder
@@ -54,42 +70,59 @@ type Hasher struct {
 }
 
 // New returns a Hasher that makes hashes with params.
-func New(params Params) (*Hasher, error) {
+func New(params Params, limits Limits) (*Hasher, error) {
 	hasher, err := argon2.New(argon2.WithVariantID(), argon2.WithM(params.MemoryKiB), argon2.WithT(params.Iterations), argon2.WithP(params.Parallelism))
 	if err != nil {
 		return nil, fmt.Errorf("argon2id parameters: %w", err)
 	}
-	decoder := crypt.NewDecoder()
-	if err := argon2.RegisterDecoderArgon2id(decoder); err != nil {
-		return nil, fmt.Errorf("argon2id decoder: %w", err)
+	decoder, err := newDecoder()
+	if err != nil {
+		return nil, err
 	}
-	h := &Hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), params: params, hasher: hasher, decoder: decoder}
+	if limits.Concurrent <= 0 {
+		limits.Concurrent = runtime.GOMAXPROCS(0)
+	}
+	if limits.Waiting <= 0 {
+		limits.Waiting = DefaultWaiting
+	}
+	h := &Hasher{
+		slots: make(chan struct{}, limits.Concurrent), queue: int64(limits.Waiting),
+		params: params, hasher: hasher, decoder: decoder,
+	}
 	if h.dummy, err = h.hash(rand.Text()); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
-// enter waits for a place to hash in and returns how to leave it.
+// enter waits for a place to hash in and returns how to leave it. It does not
+// wait where too many wait already.
 func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
+	leave = func() { <-h.slots }
 	select {
 	case h.slots <- struct{}{}:
-		return func() { <-h.slots }, nil
+		return leave, nil
+	default:
+	}
+	defer h.waiting.Add(-1)
+	if h.waiting.Add(1) > h.queue {
+		return nil, ErrBusy
+	}
+	select {
+	case h.slots <- struct{}{}:
+		return leave, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
 	}
 }
 
-// Hash checks that password may be set and returns its PHC string. The error
-// wraps ErrUnacceptable when the password itself is at fault, and ErrBusy when
-// ctx ended first.
+// Hash returns the PHC string of password, whose fitness is Policy's to
+// judge. The error wraps ErrUnacceptable for one that no limit or form allows,
+// and ErrBusy when there was no place to hash in.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	normalised, err := normalise(password)
 	if err != nil {
 		return "", err
-	}
-	if utf8.RuneCountInString(normalised) < MinLength {
-		return "", fmt.Errorf("%w: use at least %d characters", ErrUnacceptable, MinLength)
 	}
 	leave, err := h.enter(ctx)
 	if err != nil {
@@ -108,9 +141,9 @@ func (h *Hasher) hash(normalised string) (string, error) {
 }
 
 // Verify reports whether password belongs to encoded, and whether the hash
-// should be made anew because the parameters have changed since. An empty
-// encoded stands for a user that does not exist: the same work is done and the
-// answer is false. The error wraps ErrBusy when ctx ended before the work began.
+// should be made anew because the parameters have changed since or another
+// program made it. An empty encoded stands for a user that does not exist: the same work is done and the
+// answer is false. The error wraps ErrBusy when there was no place to work in.
 func (h *Hasher) Verify(ctx context.Context, encoded, password string) (ok, rehash bool, err error) {
 	leave, err := h.enter(ctx)
 	if err != nil {
@@ -121,24 +154,41 @@ func (h *Hasher) Verify(ctx context.Context, encoded, password string) (ok, reha
 	if missing {
 		encoded = h.dummy
 	}
-	normalised, err := normalise(password)
-	if err != nil {
-		// No such password can have been set; the work is done all the same,
-		// so that its length or form tells nothing about the account.
-		missing, normalised = true, ""
-	}
 	digest, err := h.decoder.Decode(encoded)
 	if err != nil {
 		return false, false, fmt.Errorf("stored password hash cannot be read: %w", errUnreadable)
 	}
-	ok, err = digest.MatchAdvanced(normalised)
-	if err != nil {
-		return false, false, fmt.Errorf("check password: %w", err)
+	attempts := forms(password)
+	if len(attempts) == 0 {
+		// No such password can have been set; the work is done all the same,
+		// so that its length or form tells nothing about the account.
+		missing, attempts = true, []string{""}
 	}
-	if missing {
-		return false, false, nil
+	for _, attempt := range attempts {
+		if ok, err = digest.MatchAdvanced(attempt); err != nil {
+			return false, false, fmt.Errorf("check password: %w", err)
+		}
+		if ok && !missing {
+			return true, h.outdated(encoded) && !truncates(encoded, attempt), nil
+		}
 	}
-	return ok, ok && h.outdated(digest.Encode()), nil
+	return false, false, nil
+}
+
+// forms returns what may have been hashed for password: its normalised form,
+// and the bytes as they are where these differ, since other programs hash
+// them so.
+func forms(password string) []string {
+	normalised, err := normalise(password)
+	switch {
+	case len(password) > MaxBytes, !utf8.ValidString(password), password == "":
+		return nil
+	case err != nil:
+		return []string{password}
+	case normalised != password:
+		return []string{normalised, password}
+	}
+	return []string{normalised}
 }
 
 // errUnreadable replaces the decoder's error, which may quote the hash.

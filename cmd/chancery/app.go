@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +30,7 @@ type app struct {
 	master   keys.MasterKeys
 	settings authz.Settings
 	hasher   *password.Hasher
+	policy   *password.Policy
 	watcher  *storage.Watcher
 	registry *authz.Registry
 	indexes  *authz.Indexes
@@ -95,10 +98,7 @@ func (a *app) wire(ctx context.Context) error {
 	if a.master, err = a.masterKeys(ctx); err != nil {
 		return err
 	}
-	a.hasher, err = password.New(password.Params{
-		MemoryKiB: uint32(a.config.Password.MemoryKiB), Iterations: a.config.Password.Iterations, Parallelism: a.config.Password.Parallelism,
-	})
-	if err != nil {
+	if err := a.wirePasswords(); err != nil {
 		return err
 	}
 	r := a.config.Refresh
@@ -115,6 +115,29 @@ func (a *app) wire(ctx context.Context) error {
 	a.sessions = &authz.Sessions{Store: a.db, Now: a.clock.Now}
 	a.purger = &authz.Purger{Store: a.db, Now: a.clock.Now, Holder: rand.Text(), EventRetention: a.config.Events.Retention}
 	return a.wireKeys()
+}
+
+func (a *app) wirePasswords() (err error) {
+	c := a.config.Password
+	params := password.Params{MemoryKiB: uint32(c.MemoryKiB), Iterations: c.Iterations, Parallelism: c.Parallelism}
+	if a.hasher, err = password.New(params, password.Limits{Concurrent: c.Concurrent, Waiting: c.Waiting}); err != nil {
+		return err
+	}
+	var more io.Reader
+	if c.BlocklistFile != "" {
+		file, err := os.Open(c.BlocklistFile)
+		if err != nil {
+			return fmt.Errorf("password.blocklist_file: %w", err)
+		}
+		defer func() { _ = file.Close() }()
+		more = file
+	}
+	issuer, err := url.Parse(a.config.Issuer)
+	if err != nil {
+		return fmt.Errorf("issuer: %w", err)
+	}
+	a.policy, err = password.NewPolicy(c.MinLength, []string{issuer.Hostname(), "chancery"}, more)
+	return err
 }
 
 func (a *app) wireKeys() error {
@@ -220,7 +243,7 @@ func (a *app) resources() *authz.Resources {
 }
 
 func (a *app) users() *authz.Users {
-	return &authz.Users{Store: a.db, Bans: a.db, Passwords: a.hasher, Now: a.clock.Now, Actor: a.actor}
+	return &authz.Users{Store: a.db, Bans: a.db, Passwords: a.hasher, Policy: a.policy, Now: a.clock.Now, Actor: a.actor}
 }
 
 func (a *app) applier() *authz.Applier {

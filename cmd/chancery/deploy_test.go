@@ -594,7 +594,7 @@ func TestConfigPasswordLimitsWork(t *testing.T) {
 		if err != nil {
 			t.Errorf("Load with %+v: got %v, want no error", p, err)
 		}
-		if _, err := password.New(p); err != nil {
+		if _, err := password.New(p, password.Limits{}); err != nil {
 			t.Errorf("password.New(%+v): got %v, want no error", p, err)
 		}
 	}
