@@ -34,7 +34,10 @@ type ApplyChanges struct {
 type UserUpdate struct {
 	UserChange
 	Roles []string
-	Email string
+	// The address, as it stands in User.
+	Email           string
+	EmailName       string
+	EmailVerifiedAt time.Time
 }
 
 // ApplyStore carries out a declaration.
@@ -259,12 +262,18 @@ func (p *applyPlan) users(ctx context.Context, declared []NewUser) error {
 		if err != nil {
 			return err
 		}
-		email, err := validateEmail(n.Email)
-		if err != nil {
+		after := existing
+		if err := after.setEmail(n.Email); err != nil {
 			return err
 		}
-		if !slices.Equal(roles, existing.Roles) || email != existing.Email {
-			update := UserUpdate{UserChange: users.change(EventUserChanged, existing.ID), Roles: roles, Email: email}
+		if !slices.Equal(roles, existing.Roles) || after.Email != existing.Email {
+			if after.EmailName == existing.EmailName {
+				after.EmailVerifiedAt = existing.EmailVerifiedAt
+			}
+			update := UserUpdate{
+				UserChange: users.change(EventUserChanged, existing.ID), Roles: roles,
+				Email: after.Email, EmailName: after.EmailName, EmailVerifiedAt: after.EmailVerifiedAt,
+			}
 			p.changes.UpdateUsers = append(p.changes.UpdateUsers, update)
 			p.line("update", "user", n.Username, "")
 		}

@@ -18,8 +18,13 @@ type User struct {
 	// is found and unique.
 	Username string
 	Name     string
-	Email    string
-	// PasswordHash is a PHC string.
+	// Email is as the user wrote it, EmailName its normalised form. Once it is
+	// verified no other account can verify it, and the user can log in with it.
+	Email           string
+	EmailName       string
+	EmailVerifiedAt time.Time
+	// PasswordHash is a PHC string, or the hash of another program; an empty
+	// one fits no password.
 	PasswordHash string
 	Roles        []string
 	// MustChange refuses logins until the password has been reset.
@@ -88,10 +93,17 @@ func validateRoles(roles []string) ([]string, error) {
 	return roles, nil
 }
 
-func validateEmail(email string) (string, error) {
+// setEmail gives the user an address that is not verified; an empty one takes
+// it away.
+func (u *User) setEmail(email string) error {
 	email = strings.TrimSpace(email)
-	if email != "" && (len(email) > maxEmail || !plainText(email) || !emailForm.MatchString(email)) {
-		return "", invalidInput("email %q: want name@domain", email)
+	name, err := "", error(nil)
+	if email != "" {
+		name, err = NormalizeName(email)
 	}
-	return email, nil
+	if err != nil || len(email) > maxEmail || (email != "" && !emailForm.MatchString(email)) {
+		return invalidInput("email %q: want name@domain", email[:min(len(email), maxEmail)])
+	}
+	u.Email, u.EmailName, u.EmailVerifiedAt = email, name, time.Time{}
+	return nil
 }

@@ -40,7 +40,8 @@ type PasswordChange struct {
 type UserStore interface {
 	// UserByName returns the user with the normalised name, or ErrNotFound.
 	UserByName(ctx context.Context, name string) (User, error)
-	// InsertUser stores a new user; ErrConflict means that the name is taken.
+	// InsertUser stores a new user; ErrConflict means that the name is taken,
+	// or the verified address is another user's.
 	InsertUser(ctx context.Context, user User, event Event) error
 	// ListUsers returns users from the newest to the oldest.
 	ListUsers(ctx context.Context, page Page) ([]User, error)
@@ -75,11 +76,13 @@ type Users struct {
 
 // NewUser describes a user to be created.
 type NewUser struct {
-	Username   string
-	Email      string
-	Password   Secret
-	Roles      []string
-	MustChange bool
+	Username string
+	Email    string
+	// EmailVerified says that the address is known to be the user's own.
+	EmailVerified bool
+	Password      Secret
+	Roles         []string
+	MustChange    bool
 }
 
 // Create stores a new user. The error has code InvalidInput or Conflict.
@@ -101,23 +104,19 @@ func (u *Users) prepare(ctx context.Context, n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	roles, err := validateRoles(n.Roles)
-	if err != nil {
-		return User{}, err
-	}
-	email, err := validateEmail(n.Email)
-	if err != nil {
-		return User{}, err
-	}
-	hash, err := u.hash(ctx, n.Password, n.Username, email)
-	if err != nil {
-		return User{}, err
-	}
 	now := u.now()
-	return User{
-		ID: newUserID(), Username: n.Username, Name: name, Email: email, PasswordHash: hash, Roles: roles,
-		MustChange: n.MustChange, AuthEpoch: 1, CreatedAt: now, UpdatedAt: now,
-	}, nil
+	user := User{ID: newUserID(), Username: n.Username, Name: name, MustChange: n.MustChange, AuthEpoch: 1, CreatedAt: now, UpdatedAt: now}
+	if user.Roles, err = validateRoles(n.Roles); err != nil {
+		return User{}, err
+	}
+	if err := user.setEmail(n.Email); err != nil {
+		return User{}, err
+	}
+	if n.EmailVerified && user.Email != "" {
+		user.EmailVerifiedAt = now
+	}
+	user.PasswordHash, err = u.hash(ctx, n.Password, n.Username, user.Email)
+	return user, err
 }
 
 func (u *Users) hash(ctx context.Context, secret Secret, about ...string) (string, error) {

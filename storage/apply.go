@@ -33,7 +33,8 @@ func (db *DB) Apply(ctx context.Context, changes authz.ApplyChanges) error {
 			}
 		}
 		for _, update := range changes.UpdateUsers {
-			if err := setRoles(tx, update.UserChange, update.Roles, map[string]any{"email": update.Email}); err != nil {
+			columns := map[string]any{"email": update.Email, "email_name": update.EmailName, "email_verified_at": millis(update.EmailVerifiedAt)}
+			if err := setRoles(tx, update.UserChange, update.Roles, columns); err != nil {
 				return err
 			}
 		}

@@ -10,19 +10,21 @@ import (
 )
 
 type userRow struct {
-	ID           string `gorm:"primaryKey"`
-	Username     string
-	Name         string
-	Email        string
-	PasswordHash string
-	Roles        string
-	MustChange   bool
-	AuthEpoch    int64
-	DisabledAt   int64
-	BannedUntil  int64
-	BanReason    string
-	CreatedAt    int64 `gorm:"autoCreateTime:false"`
-	UpdatedAt    int64 `gorm:"autoUpdateTime:false"`
+	ID              string `gorm:"primaryKey"`
+	Username        string
+	Name            string
+	Email           string
+	EmailName       string
+	EmailVerifiedAt int64
+	PasswordHash    string
+	Roles           string
+	MustChange      bool
+	AuthEpoch       int64
+	DisabledAt      int64
+	BannedUntil     int64
+	BanReason       string
+	CreatedAt       int64 `gorm:"autoCreateTime:false"`
+	UpdatedAt       int64 `gorm:"autoUpdateTime:false"`
 }
 
 // TableName names the table of userRow.
@@ -30,7 +32,8 @@ func (userRow) TableName() string { return "users" }
 
 func newUserRow(u authz.User) userRow {
 	return userRow{
-		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, PasswordHash: u.PasswordHash, Roles: words(u.Roles),
+		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, EmailName: u.EmailName, EmailVerifiedAt: millis(u.EmailVerifiedAt),
+		PasswordHash: u.PasswordHash, Roles: words(u.Roles),
 		MustChange: u.MustChange, AuthEpoch: u.AuthEpoch, DisabledAt: millis(u.DisabledAt), BannedUntil: millis(u.BannedUntil),
 		BanReason: u.BanReason, CreatedAt: millis(u.CreatedAt), UpdatedAt: millis(u.UpdatedAt),
 	}
@@ -38,7 +41,8 @@ func newUserRow(u authz.User) userRow {
 
 func (r userRow) user() authz.User {
 	return authz.User{
-		ID: r.ID, Username: r.Username, Name: r.Name, Email: r.Email, PasswordHash: r.PasswordHash, Roles: strings.Fields(r.Roles),
+		ID: r.ID, Username: r.Username, Name: r.Name, Email: r.Email, EmailName: r.EmailName, EmailVerifiedAt: moment(r.EmailVerifiedAt),
+		PasswordHash: r.PasswordHash, Roles: strings.Fields(r.Roles),
 		MustChange: r.MustChange, AuthEpoch: r.AuthEpoch, DisabledAt: moment(r.DisabledAt), BannedUntil: moment(r.BannedUntil),
 		BanReason: r.BanReason, CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt),
 	}

@@ -19,6 +19,7 @@ type Store interface {
 	authz.LoginStore
 	authz.UserStore
 	authz.BanStore
+	authz.ImportStore
 	authz.FamilyStore
 	authz.SessionStore
 	authz.DenyStore

@@ -177,7 +177,7 @@ func (m *Memory) Apply(ctx context.Context, changes authz.ApplyChanges) error {
 	for _, update := range changes.UpdateUsers {
 		m.setRoles(update.UserChange, update.Roles)
 		user := m.users[update.UserID]
-		user.Email = update.Email
+		user.Email, user.EmailName, user.EmailVerifiedAt = update.Email, update.EmailName, update.EmailVerifiedAt
 		m.users[user.ID] = user
 		m.append(update.Event)
 	}
@@ -200,8 +200,7 @@ func (m *Memory) checkApply(changes authz.ApplyChanges) error {
 		conflict = conflict || m.clients[client.ID].Version != client.Version
 	}
 	for _, user := range changes.InsertUsers {
-		_, taken := m.userByName(user.Name)
-		conflict = conflict || taken
+		conflict = conflict || m.userTaken(user)
 	}
 	if conflict {
 		return authz.ErrConflict

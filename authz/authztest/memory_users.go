@@ -31,6 +31,27 @@ func (m *Memory) userByName(name string) (authz.User, bool) {
 	return authz.User{}, false
 }
 
+// userTaken reports whether there is a user with the name or the verified
+// address of a new one.
+func (m *Memory) userTaken(user authz.User) bool {
+	for _, other := range m.users {
+		if other.Name == user.Name {
+			return true
+		}
+	}
+	return !user.EmailVerifiedAt.IsZero() && m.addressTaken(user)
+}
+
+// addressTaken reports whether another user has verified the address.
+func (m *Memory) addressTaken(user authz.User) bool {
+	for _, other := range m.users {
+		if other.ID != user.ID && !other.EmailVerifiedAt.IsZero() && other.EmailName == user.EmailName {
+			return true
+		}
+	}
+	return false
+}
+
 // InsertFamily implements authz.LoginStore.
 func (m *Memory) InsertFamily(ctx context.Context, family authz.Family, epoch int64) error {
 	defer m.mu.Unlock()
@@ -69,7 +90,7 @@ func (m *Memory) InsertUser(ctx context.Context, user authz.User, event authz.Ev
 	if err := m.begin(ctx, "InsertUser"); err != nil {
 		return err
 	}
-	if _, taken := m.userByName(user.Name); taken {
+	if m.userTaken(user) {
 		return authz.ErrConflict
 	}
 	m.users[user.ID] = user

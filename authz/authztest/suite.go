@@ -32,6 +32,7 @@ func Suite(t *testing.T, open func(t *testing.T) Store) {
 		{"Resources/ClientsThatNameIt", resourceClients},
 		{"Users/StoredWhole", userStoredWhole},
 		{"Users/NameIsUniqueAndCaseSensitive", userNames},
+		{"Users/VerifiedAddressIsUnique", userAddresses},
 		{"Users/ConcurrentInsertsOfOneName", userConcurrentInserts},
 		{"Users/RolesReachLiveFamilies", userRoles},
 		{"Users/PasswordEndsSessions", userPassword},
@@ -39,6 +40,8 @@ func Suite(t *testing.T, open func(t *testing.T) Store) {
 		{"Users/DeleteBlanksPersonalData", userDelete},
 		{"Users/Rehash", userRehash},
 		{"Users/UnknownUser", userUnknown},
+		{"Users/ImportAllOrNothing", userImport},
+		{"Users/ConcurrentImportsOfOneBatch", userConcurrentImports},
 		{"Users/Pages", userPages},
 		{"Families/StoredWhole", familyStoredWhole},
 		{"Families/InsertChecksUser", familyInsertChecksUser},
@@ -98,7 +101,7 @@ func SampleResource(uri string) authz.Resource {
 // SampleUser returns an active user with every field set that such a one has.
 func SampleUser(name string) authz.User {
 	return authz.User{
-		ID: "usr_" + name, Username: name, Name: name, Email: name + "@mail.example", PasswordHash: "hash-of-" + name,
+		ID: "usr_" + name, Username: name, Name: name, Email: name + "@Mail.example", EmailName: name + "@mail.example", PasswordHash: "hash-of-" + name,
 		Roles: []string{"editor", "reader"}, MustChange: true, AuthEpoch: 1, CreatedAt: T0, UpdatedAt: T0,
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 func userStoredWhole(t *testing.T, store Store) {
 	user := SampleUser("alice")
+	user.EmailVerifiedAt = T0.Add(time.Minute)
 	user.DisabledAt, user.BannedUntil, user.BanReason = T0.Add(time.Second), authz.Forever, "spam"
 	must(t, store.InsertUser(t.Context(), user, sampleEvent("e1", T0)))
 	got, err := store.UserByName(t.Context(), "alice")
@@ -33,6 +34,82 @@ func userNames(t *testing.T, store Store) {
 	}
 	_, err := store.UserByName(t.Context(), "Alice")
 	want(t, "UserByName in another case", err, authz.ErrNotFound)
+}
+
+func userAddresses(t *testing.T, store Store) {
+	user := func(name string, verified bool) authz.User {
+		u := SampleUser(name)
+		u.EmailName = "shared@mail.example"
+		if verified {
+			u.EmailVerifiedAt = T0
+		}
+		return u
+	}
+	for i, name := range []string{"one", "two"} {
+		must(t, store.InsertUser(t.Context(), user(name, false), sampleEvent(fmt.Sprint("e", i), T0)))
+	}
+	must(t, store.InsertUser(t.Context(), user("three", true), sampleEvent("e3", T0)))
+	want(t, "InsertUser with another's verified address", store.InsertUser(t.Context(), user("four", true), sampleEvent("e4", T0)), authz.ErrConflict)
+}
+
+// imported returns users that differ in their names.
+func imported(names ...string) (users []authz.User, events []authz.Event) {
+	for _, name := range names {
+		users = append(users, SampleUser(name))
+		events = append(events, sampleEvent("imported "+name, T0))
+	}
+	return users, events
+}
+
+func userImport(t *testing.T, store Store) {
+	withUser(t, store, "alice")
+	verified := SampleUser("verified")
+	verified.EmailVerifiedAt = T0
+	must(t, store.InsertUser(t.Context(), verified, sampleEvent("e1", T0)))
+	names, addresses, err := store.TakenNames(t.Context(), []string{"alice", "bob", "Alice"}, []string{"alice@mail.example", "verified@mail.example", "x@mail.example"})
+	must(t, err)
+	same(t, "taken names", map[string]bool{"alice": true}, names)
+	same(t, "taken addresses", map[string]bool{"verified@mail.example": true}, addresses)
+
+	users, events := imported("bob", "alice")
+	want(t, "InsertUsers with a taken name", store.InsertUsers(t.Context(), users, events), authz.ErrConflict)
+	if _, err := store.UserByName(t.Context(), "bob"); !errors.Is(err, authz.ErrNotFound) {
+		t.Errorf("UserByName of the refused batch = %v, want ErrNotFound", err)
+	}
+	users, events = imported("bob", "carol")
+	must(t, store.InsertUsers(t.Context(), users, events))
+	got, err := store.UserByName(t.Context(), "carol")
+	must(t, err)
+	same(t, "imported user", users[1], got)
+	if n := countEvents(t, store, authz.EventFilter{UserID: "usr_u"}); n != 4 {
+		t.Errorf("%d events, want those of the two users before and the two imported", n)
+	}
+	must(t, store.InsertUsers(t.Context(), nil, nil))
+}
+
+func userConcurrentImports(t *testing.T, store Store) {
+	var stored atomic.Int32
+	var group sync.WaitGroup
+	for i := range 6 {
+		group.Go(func() {
+			users, events := imported("one", "two", "three")
+			for j := range users {
+				users[j].ID, events[j].ID = fmt.Sprintf("usr_%d_%d", i, j), fmt.Sprintf("e_%d_%d", i, j)
+			}
+			switch err := store.InsertUsers(t.Context(), users, events); {
+			case err == nil:
+				stored.Add(1)
+			case !errors.Is(err, authz.ErrConflict):
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	all, err := store.ListUsers(t.Context(), authz.Page{Limit: 100})
+	must(t, err)
+	if stored.Load() != 1 || len(all) != 3 {
+		t.Errorf("%d of 6 equal batches were stored, with %d users, want 1 with 3", stored.Load(), len(all))
+	}
 }
 
 func userConcurrentInserts(t *testing.T, store Store) {

@@ -15,25 +15,27 @@ import (
 
 func (c *command) usersCommand() *cobra.Command {
 	return group("users", "Create, ban and change users",
-		c.usersCreate(), c.usersList(), c.usersShow(), c.usersBan(), c.usersUnban(), c.usersSetPassword(), c.usersSetRoles(), c.usersDelete())
+		c.usersCreate(), c.usersList(), c.usersShow(), c.usersBan(), c.usersUnban(), c.usersSetPassword(), c.usersSetRoles(), c.usersImport(), c.usersDelete())
 }
 
 // userView is a user as the command line prints it.
 type userView struct {
-	ID          string    `json:"id"`
-	Username    string    `json:"username"`
-	Email       string    `json:"email,omitempty"`
-	Roles       []string  `json:"roles"`
-	MustChange  bool      `json:"must_change"`
-	BannedUntil time.Time `json:"banned_until,omitzero"`
-	BanReason   string    `json:"ban_reason,omitempty"`
-	DisabledAt  time.Time `json:"disabled_at,omitzero"`
-	CreatedAt   time.Time `json:"created_at"`
+	ID       string `json:"id"`
+	Username string `json:"username"`
+	Email    string `json:"email,omitempty"`
+	// EmailVerifiedAt is absent for an address that nobody has verified.
+	EmailVerifiedAt time.Time `json:"email_verified_at,omitzero"`
+	Roles           []string  `json:"roles"`
+	MustChange      bool      `json:"must_change"`
+	BannedUntil     time.Time `json:"banned_until,omitzero"`
+	BanReason       string    `json:"ban_reason,omitempty"`
+	DisabledAt      time.Time `json:"disabled_at,omitzero"`
+	CreatedAt       time.Time `json:"created_at"`
 }
 
 func viewUser(u authz.User) userView {
 	return userView{
-		ID: u.ID, Username: u.Username, Email: u.Email, Roles: listed(u.Roles), MustChange: u.MustChange,
+		ID: u.ID, Username: u.Username, Email: u.Email, EmailVerifiedAt: u.EmailVerifiedAt, Roles: listed(u.Roles), MustChange: u.MustChange,
 		BannedUntil: u.BannedUntil, BanReason: u.BanReason, DisabledAt: u.DisabledAt, CreatedAt: u.CreatedAt,
 	}
 }
@@ -49,6 +51,9 @@ func (v userView) draw(out *table) {
 	out.row("id", v.ID)
 	out.row("username", v.Username)
 	out.row("email", dash(v.Email))
+	if v.Email != "" {
+		out.row("email verified", timestamp(v.EmailVerifiedAt))
+	}
 	out.row("roles", list(v.Roles))
 	out.row("must change password", yes(v.MustChange))
 	out.row("banned until", v.banned())
@@ -96,6 +101,7 @@ func (c *command) usersCreate() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&user.Username, "username", "", "name to log in with")
 	flags.StringVar(&user.Email, "email", "", "e-mail address")
+	flags.BoolVar(&user.EmailVerified, "email-verified", false, "the address is known to be the user's own")
 	flags.StringArrayVar(&user.Roles, "role", nil, "`role`; repeatable")
 	flags.BoolVar(&user.MustChange, "must-change", false, "refuse logins until the password has been reset")
 	flags.BoolVar(&stdin, "password-stdin", false, "read the password from standard input")

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -118,6 +119,22 @@ func TestRefreshesAddNoRow(t *testing.T) {
 // countRows returns how many rows all tables hold together.
 func countRows(t *testing.T, env []string) (total int64) {
 	t.Helper()
+	for _, table := range []string{
+		"clients", "client_resources", "resources", "users", "refresh_families", "status_lists", "denied_tokens",
+		"security_events", "signing_keys", "work_leases", "account_confirmations",
+	} {
+		n, err := strconv.ParseInt(queryAll(t, env, "SELECT CAST(count(*) AS TEXT) FROM "+table)[0], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
+	}
+	return total
+}
+
+// queryAll reads the one text column of a query from the database itself.
+func queryAll(t *testing.T, env []string, query string) (values []string) {
+	t.Helper()
 	config, err := (&command{process: process{environ: env, stderr: &lockedBuffer{}}}).loadConfig()
 	if err != nil {
 		t.Fatal(err)
@@ -131,17 +148,22 @@ func countRows(t *testing.T, env []string) (total int64) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	for _, table := range []string{
-		"clients", "client_resources", "resources", "users", "refresh_families", "status_lists", "denied_tokens",
-		"security_events", "signing_keys", "work_leases",
-	} {
-		var n int64
-		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil {
+	rows, err := db.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var value string
+		if err := rows.Scan(&value); err != nil {
 			t.Fatal(err)
 		}
-		total += n
+		values = append(values, value)
 	}
-	return total
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return values
 }
 
 // TestNodesAgree starts three nodes at once on an empty Postgres database.
