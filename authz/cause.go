@@ -37,6 +37,8 @@ const (
 	CauseBanned          Cause = "banned"
 	CausePasswordChanged Cause = "password_changed"
 	CauseUserDeleted     Cause = "user_deleted"
-	CauseClientDisabled  Cause = "client_disabled"
-	CauseClientDeleted   Cause = "client_deleted"
+	// CauseSessionLimit: the user began more sessions than one may have.
+	CauseSessionLimit   Cause = "session_limit"
+	CauseClientDisabled Cause = "client_disabled"
+	CauseClientDeleted  Cause = "client_deleted"
 )

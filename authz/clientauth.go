@@ -15,6 +15,22 @@ type Credentials struct {
 	Method AuthMethod
 }
 
+// client returns the client that the credentials prove, of a request from the
+// address. Wrong secrets are throttled, by client and address.
+func (s *Service) client(ctx context.Context, credentials Credentials, address string) (Client, error) {
+	if credentials.Method == AuthNone {
+		return s.authenticate(ctx, credentials)
+	}
+	if err := s.Throttle.secretAllowed(credentials.ClientID, address); err != nil {
+		return Client{}, err
+	}
+	client, err := s.authenticate(ctx, credentials)
+	if CodeOf(err) == InvalidClient {
+		s.Throttle.secretFailed(ctx, credentials.ClientID, address)
+	}
+	return client, err
+}
+
 // errInvalidClient is one answer for every way to fail, so that it does not
 // tell which clients exist.
 var errInvalidClient = fail(InvalidClient, "Client authentication failed.")

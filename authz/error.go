@@ -3,6 +3,7 @@ package authz
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code is the machine-readable kind of an expected failure. The first group
@@ -34,6 +35,8 @@ type Error struct {
 	Description string
 	// Cause tells a client why its session was refused; see Cause.
 	Cause Cause
+	// RetryAfter is set for a caller who has tried too often: how long to wait.
+	RetryAfter time.Duration
 	// Err is what happened underneath, for logs alone. It may be nil.
 	Err error
 }

@@ -17,6 +17,7 @@ type EventKind string
 const (
 	EventLoginSucceeded  EventKind = "login_succeeded"
 	EventLoginFailed     EventKind = "login_failed"
+	EventThrottled       EventKind = "throttled"
 	EventSessionEnded    EventKind = "session_ended"
 	EventReuseDetected   EventKind = "reuse_detected"
 	EventLostResponse    EventKind = "lost_response"

@@ -113,11 +113,27 @@ func (s *Service) startSession(ctx context.Context, client Client, login Login, 
 	if client.allows(GrantRefreshToken) {
 		response = s.withRefreshToken(response, f, h, now)
 	}
+	if err := s.makeRoom(ctx, login); err != nil {
+		return TokenResponse{}, err
+	}
 	if err := s.storeSession(ctx, f, login.User.AuthEpoch); err != nil {
 		return TokenResponse{}, err
 	}
 	s.Events.Record(newEvent(EventLoginSucceeded, now).forFamily(f, f.Device))
 	return response, nil
+}
+
+// sessionSlack is how many logins of one user at the same moment are reckoned
+// with: none of them sees the sessions of the others.
+const sessionSlack = 16
+
+// makeRoom ends the user's oldest sessions when one more could be too many.
+func (s *Service) makeRoom(ctx context.Context, login Login) error {
+	if s.MaxSessions <= 0 || login.Sessions+sessionSlack < s.MaxSessions {
+		return nil
+	}
+	_, err := s.Sessions.End(ctx, Ending{UserID: login.User.ID, Trim: true, Keep: s.MaxSessions - 1, Cause: CauseSessionLimit})
+	return err
 }
 
 // storeSession inserts the family, unless the user was banned, disabled or

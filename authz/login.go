@@ -11,8 +11,10 @@ import (
 
 // LoginStore is what a login reads and writes.
 type LoginStore interface {
-	// UserByName returns the user with the normalised name, or ErrNotFound.
-	UserByName(ctx context.Context, name string) (User, error)
+	// UserForLogin returns the user with the normalised name or, if there is
+	// none, with that verified address, and how many live sessions the user has
+	// at now, all in one statement. ErrNotFound means that there is neither.
+	UserForLogin(ctx context.Context, name string, now time.Time) (user User, sessions int, err error)
 	// InsertFamily stores a new session in one statement that checks the user
 	// again: it must exist with the epoch and be active at the family's
 	// creation; and the client must exist and not be disabled. ErrNotFound means
@@ -25,7 +27,9 @@ type LoginStore interface {
 // Login is a proven identity: the user, as read before the password was
 // checked, and how it was proven.
 type Login struct {
-	User     User
+	User User
+	// Sessions is how many live sessions the user had then.
+	Sessions int
 	AMR      []string
 	AuthTime time.Time
 }
@@ -40,10 +44,22 @@ func errBusy(err error) *Error {
 }
 
 // Login checks a user's password. It is the only way in: every grant and page
-// that takes a password calls it. Unknown users cost the same work. The error
-// has code InvalidGrant, the same for every reason.
+// that takes a password calls it. Unknown users are throttled as known ones
+// are, and cost the same work. The error has code InvalidGrant, the same for
+// every reason, or TemporarilyUnavailable.
 func (s *Service) Login(ctx context.Context, clientID, username string, secret Secret, device Device) (Login, error) {
-	user, err := s.userForLogin(ctx, username)
+	name, err := NormalizeName(username)
+	if err != nil {
+		// No account can have the name. It is counted and looked up all the
+		// same, under one that cannot exist either, to take as long.
+		name = " "
+	}
+	attempt := newAttempt(name, clientID, device.Address)
+	if err := s.Throttle.login(ctx, attempt); err != nil {
+		s.throttled(clientID, device)
+		return Login{}, err
+	}
+	user, sessions, err := s.userForLogin(ctx, name)
 	if err != nil {
 		return Login{}, err
 	}
@@ -59,31 +75,33 @@ func (s *Service) Login(ctx context.Context, clientID, username string, secret S
 		s.loginFailed(user.ID, clientID, device, loginFailure(user, ok, now))
 		return Login{}, errLogin
 	}
+	s.Throttle.succeeded(ctx, attempt)
 	if rehash {
 		if err := s.rehash(ctx, user, secret); err != nil {
 			return Login{}, err
 		}
 	}
-	return Login{User: user, AMR: []string{"pwd"}, AuthTime: now}, nil
+	return Login{User: user, Sessions: sessions, AMR: []string{"pwd"}, AuthTime: now}, nil
 }
 
 // userForLogin returns the user of that name, or one without a password hash,
 // so that the work that follows is the same.
-func (s *Service) userForLogin(ctx context.Context, username string) (User, error) {
-	name, err := NormalizeName(username)
-	if err != nil {
-		// No account can have the name. It is looked up all the same, under
-		// one that cannot exist either, to take as long.
-		name = " "
-	}
-	user, err := s.Logins.UserByName(ctx, name)
+func (s *Service) userForLogin(ctx context.Context, name string) (User, int, error) {
+	user, sessions, err := s.Logins.UserForLogin(ctx, name, s.now())
 	if errors.Is(err, ErrNotFound) {
-		return User{}, nil
+		return User{}, 0, nil
 	}
 	if err != nil {
-		return User{}, fmt.Errorf("user: %w", err)
+		return User{}, 0, fmt.Errorf("user: %w", err)
 	}
-	return user, nil
+	return user, sessions, nil
+}
+
+// throttled records that attempts from a device are being refused.
+func (s *Service) throttled(clientID string, device Device) {
+	event := newEvent(EventThrottled, s.now())
+	event.ClientID, event.Device = clientID, device
+	s.Events.Record(event.oncePerMinute())
 }
 
 func loginFailure(user User, ok bool, now time.Time) string {

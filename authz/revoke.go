@@ -53,7 +53,7 @@ func (s *Service) authenticateQuery(ctx context.Context, query TokenQuery) (Clie
 	if !plainText(query.Credentials.ClientID) || !plainText(query.Credentials.Secret.Reveal()) || !plainText(query.Token.Reveal()) {
 		return Client{}, errText
 	}
-	client, err := s.authenticate(ctx, query.Credentials)
+	client, err := s.client(ctx, query.Credentials, query.Address)
 	if err != nil {
 		return Client{}, err
 	}

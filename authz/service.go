@@ -38,10 +38,13 @@ type Settings struct {
 	Refresh        RefreshPolicy
 	// PasswordGrant turns the password grant on for the whole server.
 	PasswordGrant bool
+	// MaxSessions is how many live sessions a user may have; zero stands for
+	// any number.
+	MaxSessions int
 }
 
 // Service answers the token, revocation and introspection endpoints. All
-// fields must be set; it is safe for concurrent use.
+// fields but Throttle must be set; it is safe for concurrent use.
 type Service struct {
 	Settings
 	// Now is the one clock (UTC).
@@ -56,6 +59,8 @@ type Service struct {
 	Refreshes *RefreshTokens
 	Passwords *password.Hasher
 	Signer    Signer
+	// Throttle may be nil: nothing is throttled then.
+	Throttle *Throttle
 }
 
 func (s *Service) now() time.Time { return kept(s.Now) }

@@ -15,7 +15,11 @@ type Ending struct {
 	All       bool
 	// Except is a session id that stays.
 	Except string
-	Cause  Cause
+	// Trim spares the newest Keep of the user's live sessions, and those that
+	// are over already.
+	Trim  bool
+	Keep  int
+	Cause Cause
 	// Kind is the event that is stored for each, EventSessionEnded if empty.
 	Kind   EventKind
 	Actor  string

@@ -42,6 +42,8 @@ func (c Config) check() Problems {
 	c.checkRefresh(p)
 	c.checkKeys(p)
 	c.checkPassword(p)
+	c.checkThrottle(p)
+	p.require(c.Sessions.MaxPerUser >= 1 && c.Sessions.MaxPerUser <= 10_000, "sessions.max_per_user", "%d: want 1 to 10000", c.Sessions.MaxPerUser)
 	p.require(c.Events.Retention >= time.Hour, "events.retention", "%s: want at least 1h", c.Events.Retention)
 	p.require(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "%q: want debug, info, warn or error", c.Log.Level)
 	p.require(slices.Contains([]string{"", "text", "json"}, c.Log.Format), "log.format", "%q: want text or json", c.Log.Format)
@@ -71,6 +73,20 @@ func (c Config) checkPassword(p *checker) {
 	p.require(c.Password.Concurrent >= 0 && c.Password.Concurrent <= 1024, "password.concurrent", "%d: want 0 to 1024", c.Password.Concurrent)
 	p.require(c.Password.Waiting >= 1 && c.Password.Waiting <= 10_000, "password.waiting", "%d: want 1 to 10000", c.Password.Waiting)
 	p.file("password.blocklist_file", c.Password.BlocklistFile)
+}
+
+func (c Config) checkThrottle(p *checker) {
+	for _, limit := range []struct {
+		key string
+		n   int
+	}{
+		{"throttle.pair", c.Throttle.Pair}, {"throttle.account", c.Throttle.Account}, {"throttle.address", c.Throttle.Address}, {"throttle.client", c.Throttle.Client},
+	} {
+		p.require(limit.n >= 1 && limit.n <= 1_000_000, limit.key, "%d: want 1 to 1000000", limit.n)
+	}
+	address, err := url.Parse(c.RedisURL)
+	redis := err == nil && slices.Contains([]string{"redis", "rediss", "unix"}, address.Scheme) && (address.Host != "" || address.Path != "")
+	p.require(c.RedisURL == "" || redis, "redis_url", "want a redis:// or rediss:// address")
 }
 
 // file requires that a named file exists; an empty name stands for none.

@@ -25,6 +25,9 @@ type Config struct {
 	Keys              Keys          `koanf:"keys"`
 	PasswordGrant     PasswordGrant `koanf:"password_grant"`
 	Password          Password      `koanf:"password"`
+	Sessions          Sessions      `koanf:"sessions"`
+	Throttle          Throttle      `koanf:"throttle"`
+	RedisURL          string        `koanf:"redis_url" secret:"url"`
 	Events            Events        `koanf:"events"`
 	Log               Log           `koanf:"log"`
 }
@@ -71,6 +74,23 @@ type Password struct {
 	Waiting    int `koanf:"waiting"`
 }
 
+// Sessions bounds the sessions of one user; the oldest ends for a new one.
+type Sessions struct {
+	MaxPerUser int `koanf:"max_per_user"`
+}
+
+// Throttle says how many attempts at a password a minute may bring: on one
+// account from one address, on one account from addresses that it is not known
+// from, from one address, and through one client. An hour may bring five times
+// as many.
+type Throttle struct {
+	Enabled bool `koanf:"enabled"`
+	Pair    int  `koanf:"pair"`
+	Account int  `koanf:"account"`
+	Address int  `koanf:"address"`
+	Client  int  `koanf:"client"`
+}
+
 // Events says how long security events are kept.
 type Events struct {
 	Retention time.Duration `koanf:"retention"`
@@ -97,6 +117,8 @@ func Default() Config {
 		Keys:          Keys{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, JWKSMaxAge: 10 * time.Minute},
 		PasswordGrant: PasswordGrant{Enabled: true},
 		Password:      Password{MinLength: 8, MemoryKiB: 19456, Iterations: 2, Parallelism: 1, Waiting: 100},
+		Sessions:      Sessions{MaxPerUser: 100},
+		Throttle:      Throttle{Enabled: true, Pair: 10, Account: 30, Address: 120, Client: 3000},
 		Events:        Events{Retention: 90 * 24 * time.Hour},
 		Log:           Log{Level: "info"},
 	}

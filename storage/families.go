@@ -191,6 +191,12 @@ func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
 	condition, value := selection(ending)
 	condition += " AND revoked_at IS NULL AND sid <> ?"
 	values := []any{value, ending.Except}
+	if ending.Trim {
+		live := "user_id = ? AND revoked_at IS NULL AND idle_expires_at > ? AND absolute_expires_at > ?"
+		condition += " AND " + live + " AND sid NOT IN (SELECT sid FROM refresh_families WHERE " + live + " ORDER BY created_at DESC, sid DESC LIMIT ?)"
+		of := []any{ending.UserID, millis(ending.Now), millis(ending.Now)}
+		values = append(append(append(values, of...), of...), ending.Keep)
+	}
 	if ending.Limit > 0 {
 		batch := "SELECT sid FROM refresh_families WHERE " + condition + " ORDER BY created_at, sid LIMIT ?"
 		condition = "sid IN (" + batch + ") AND revoked_at IS NULL"

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"strings"
+	"time"
 
 	"chancery/authz"
 
@@ -48,7 +49,25 @@ func (r userRow) user() authz.User {
 	}
 }
 
-// UserByName implements authz.LoginStore and authz.UserStore.
+// loginSQL finds the name before the address, by the unique index of either.
+const loginSQL = "SELECT users.*, (SELECT count(*) FROM refresh_families f WHERE f.user_id = users.id AND f.revoked_at IS NULL " +
+	"AND f.idle_expires_at > ? AND f.absolute_expires_at > ?) AS sessions " +
+	"FROM users WHERE name = ? OR (email_name = ? AND email_verified_at <> 0) ORDER BY CASE WHEN name = ? THEN 0 ELSE 1 END LIMIT 1"
+
+// UserForLogin implements authz.LoginStore.
+func (db *DB) UserForLogin(ctx context.Context, name string, now time.Time) (authz.User, int, error) {
+	var row struct {
+		User     userRow `gorm:"embedded"`
+		Sessions int
+	}
+	ms := millis(now)
+	err := db.query(ctx, func(tx *gorm.DB) error {
+		return one(tx.Raw(loginSQL, ms, ms, name, name, name).Scan(&row), authz.ErrNotFound)
+	})
+	return row.User.user(), row.Sessions, err
+}
+
+// UserByName implements authz.UserStore.
 func (db *DB) UserByName(ctx context.Context, name string) (authz.User, error) {
 	var row userRow
 	err := db.query(ctx, func(tx *gorm.DB) error { return tx.Where("name = ?", name).Take(&row).Error })

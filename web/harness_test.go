@@ -87,6 +87,9 @@ type options struct {
 	passwordGrant  bool
 	trustedProxies []string
 	refresh        authz.RefreshPolicy
+	// throttle is nil for a server that throttles nothing.
+	throttle    *authz.ThrottlePolicy
+	maxSessions int
 }
 
 // newServer returns a server with these clients:
@@ -111,7 +114,12 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	must(t, err)
 	policy, err := password.NewPolicy(8, nil, nil)
 	must(t, err)
-	settings := authz.Settings{Issuer: o.issuer, AccessTokenTTL: 15 * time.Minute, PasswordGrant: o.passwordGrant, Refresh: o.refresh}
+	var throttle *authz.Throttle
+	if o.throttle != nil {
+		limiter := authztest.NewLimiter(s.clock.Now)
+		throttle = &authz.Throttle{Policy: *o.throttle, Limiter: limiter, Failures: limiter}
+	}
+	settings := authz.Settings{MaxSessions: o.maxSessions, Issuer: o.issuer, AccessTokenTTL: 15 * time.Minute, PasswordGrant: o.passwordGrant, Refresh: o.refresh}
 	registry := authz.NewRegistry(o.issuer, s.store, nil)
 	indexes := authz.NewIndexes(s.store, s.clock.Now)
 	sessions := &authz.Sessions{Store: s.store, Now: s.clock.Now}
@@ -122,7 +130,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	s.newRotator()
 	s.service = &authz.Service{
 		Settings: settings, Now: s.clock.Now, Registry: registry, Logins: s.store, Families: s.store, Sessions: sessions, Denylist: s.store,
-		Indexes: indexes, Events: s.store, Refreshes: refreshes, Passwords: hasher, Signer: s.rotator.Ring,
+		Indexes: indexes, Events: s.store, Refreshes: refreshes, Passwords: hasher, Signer: s.rotator.Ring, Throttle: throttle,
 	}
 	s.register()
 	registry.Invalidate()

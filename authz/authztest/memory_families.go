@@ -115,8 +115,11 @@ func (m *Memory) EndSessions(ctx context.Context, ending authz.Ending) (int, err
 }
 
 func (m *Memory) endSessions(ending authz.Ending) int {
-	n := 0
+	n, spared := 0, m.newest(ending)
 	for hash, family := range m.families {
+		if ending.Trim && (spared[family.SessionID] || family.State(ending.Now) != "") {
+			continue
+		}
 		selected := (ending.All && !family.CreatedAt.After(ending.Now)) || (ending.SessionID != "" && family.SessionID == ending.SessionID) ||
 			(ending.UserID != "" && family.UserID == ending.UserID) || (ending.ClientID != "" && family.ClientID == ending.ClientID)
 		if !selected || family.SessionID == ending.Except || !family.RevokedAt.IsZero() || (ending.Limit > 0 && n == ending.Limit) {
@@ -128,4 +131,20 @@ func (m *Memory) endSessions(ending authz.Ending) int {
 		n++
 	}
 	return n
+}
+
+// newest returns the sessions that an ending with Keep spares.
+func (m *Memory) newest(ending authz.Ending) map[string]bool {
+	var live []authz.Family
+	for _, family := range m.families {
+		if family.UserID == ending.UserID && family.State(ending.Now) == "" {
+			live = append(live, family)
+		}
+	}
+	slices.SortFunc(live, func(a, b authz.Family) int { return newestFirst(a.CreatedAt, b.CreatedAt, a.SessionID, b.SessionID) })
+	spared := map[string]bool{}
+	for _, family := range live[:min(ending.Keep, len(live))] {
+		spared[family.SessionID] = true
+	}
+	return spared
 }

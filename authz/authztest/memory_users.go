@@ -9,7 +9,31 @@ import (
 	"chancery/authz"
 )
 
-// UserByName implements authz.LoginStore and authz.UserStore.
+// UserForLogin implements authz.LoginStore.
+func (m *Memory) UserForLogin(ctx context.Context, name string, now time.Time) (authz.User, int, error) {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "UserForLogin"); err != nil {
+		return authz.User{}, 0, err
+	}
+	user, ok := m.userByName(name)
+	for _, other := range m.users {
+		if !ok && !other.EmailVerifiedAt.IsZero() && other.EmailName == name {
+			user, ok = other, true
+		}
+	}
+	if !ok {
+		return authz.User{}, 0, authz.ErrNotFound
+	}
+	sessions := 0
+	for _, family := range m.families {
+		if family.UserID == user.ID && family.State(now) == "" {
+			sessions++
+		}
+	}
+	return user, sessions, nil
+}
+
+// UserByName implements authz.UserStore.
 func (m *Memory) UserByName(ctx context.Context, name string) (authz.User, error) {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "UserByName"); err != nil {

@@ -3,6 +3,7 @@ package authztest
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,5 +199,78 @@ func sessionsList(t *testing.T, store Store) {
 			wanted = append(wanted, SampleFamily("", n).SessionID)
 		}
 		same(t, name, wanted, got)
+	}
+}
+
+// trim is an ending that spares the newest live sessions of the user.
+func trim(userID string, keep int, now time.Time) authz.Ending {
+	return authz.Ending{UserID: userID, Trim: true, Keep: keep, Cause: authz.CauseSessionLimit, Now: now}
+}
+
+func liveSessions(t *testing.T, store Store, userID string, now time.Time) (ids []string) {
+	t.Helper()
+	families, err := store.ListSessions(t.Context(), authz.SessionFilter{UserID: userID, Live: true, Now: now, Page: authz.Page{Limit: 1000}})
+	must(t, err)
+	for _, family := range families {
+		ids = append(ids, family.SessionID)
+	}
+	return ids
+}
+
+func sessionsTrim(t *testing.T, store Store) {
+	userID := withUser(t, store, "alice")
+	other := withFamilies(t, store, "bob", 100, 3)
+	for i := range 6 {
+		family := SampleFamily(userID, i)
+		family.CreatedAt = T0.Add(time.Duration(i) * time.Second)
+		if i == 5 { // the newest one has expired
+			family.IdleExpiresAt = T0.Add(10 * time.Second)
+		}
+		must(t, store.InsertFamily(t.Context(), family, 1))
+	}
+	now := T0.Add(time.Minute)
+	for _, step := range []struct{ keep, ended int }{{10, 0}, {5, 0}, {3, 2}, {3, 0}, {1, 2}} {
+		if n, err := store.EndSessions(t.Context(), trim(userID, step.keep, now)); err != nil || n != step.ended {
+			t.Errorf("trimming to %d ended %d, %v, want %d", step.keep, n, err, step.ended)
+		}
+	}
+	same(t, "sessions that are left", []string{"sid-000004"}, liveSessions(t, store, userID, now))
+	if n := len(liveSessions(t, store, other, now)); n != 3 {
+		t.Errorf("another user has %d sessions left, want 3", n)
+	}
+	if f := familyOf(t, store, 5); !f.RevokedAt.IsZero() {
+		t.Error("an expired session was ended")
+	}
+	if n := countEvents(t, store, authz.EventFilter{UserID: userID, Kind: authz.EventSessionEnded}); n != 4 {
+		t.Errorf("%d events of ended sessions, want 4", n)
+	}
+	if n, err := store.EndSessions(t.Context(), trim(userID, 0, now)); err != nil || n != 1 {
+		t.Errorf("trimming to none ended %d, %v, want 1", n, err)
+	}
+}
+
+func sessionsConcurrentTrims(t *testing.T, store Store) {
+	userID := withUser(t, store, "alice")
+	for i := range 20 {
+		family := SampleFamily(userID, i)
+		family.CreatedAt = T0.Add(time.Duration(i) * time.Second)
+		must(t, store.InsertFamily(t.Context(), family, 1))
+	}
+	now := T0.Add(time.Minute)
+	var ended atomic.Int64
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			n, err := store.EndSessions(t.Context(), trim(userID, 5, now))
+			if err != nil {
+				t.Error(err)
+			}
+			ended.Add(int64(n))
+		})
+	}
+	group.Wait()
+	same(t, "sessions that are left", []string{"sid-000019", "sid-000018", "sid-000017", "sid-000016", "sid-000015"}, liveSessions(t, store, userID, now))
+	if ended.Load() != 15 {
+		t.Errorf("eight trims ended %d sessions together, want each of 15 once", ended.Load())
 	}
 }

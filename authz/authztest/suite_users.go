@@ -259,3 +259,37 @@ func userPages(t *testing.T, store Store) {
 	}
 	same(t, "pages", []string{"u4", "u3", "u2", "u1", "u0"}, names)
 }
+
+func userForLogin(t *testing.T, store Store) {
+	userID := withFamilies(t, store, "alice", 0, 5)
+	verified := SampleUser("bob")
+	verified.EmailName, verified.EmailVerifiedAt = "shared@mail.example", T0
+	must(t, store.InsertUser(t.Context(), verified, sampleEvent("e-bob", T0)))
+	named := SampleUser("shared@mail.example") // whose name is the address of another
+	named.EmailName = "other@mail.example"
+	unverified := SampleUser("carol")
+	unverified.EmailName = "carol@mail.example"
+	must(t, store.InsertUser(t.Context(), unverified, sampleEvent("e-carol", T0)))
+
+	_, err := store.EndSessions(t.Context(), authz.Ending{SessionID: "sid-000000", Cause: authz.CauseLogout, Now: T0})
+	must(t, err)
+	user, sessions, err := store.UserForLogin(t.Context(), "alice", T0.Add(time.Minute))
+	must(t, err)
+	if user.ID != userID || sessions != 4 {
+		t.Errorf("UserForLogin = %s with %d sessions, want %s with the 4 that live", user.ID, sessions, userID)
+	}
+	if _, sessions, err = store.UserForLogin(t.Context(), "alice", T0.Add(time.Hour)); err != nil || sessions != 0 {
+		t.Errorf("UserForLogin once all have expired = %d sessions, %v, want none", sessions, err)
+	}
+	user, _, err = store.UserForLogin(t.Context(), "shared@mail.example", T0)
+	must(t, err)
+	same(t, "user found by address", verified, user)
+	must(t, store.InsertUser(t.Context(), named, sampleEvent("e-named", T0)))
+	user, _, err = store.UserForLogin(t.Context(), "shared@mail.example", T0)
+	must(t, err)
+	same(t, "user whose name it is", named, user)
+	for _, name := range []string{"carol@mail.example", "Alice", "", " ", "nobody"} {
+		_, _, err := store.UserForLogin(t.Context(), name, T0)
+		want(t, fmt.Sprintf("UserForLogin of %q", name), err, authz.ErrNotFound)
+	}
+}

@@ -104,6 +104,7 @@ func (a *app) wire(ctx context.Context) error {
 	r := a.config.Refresh
 	a.settings = authz.Settings{
 		Issuer: a.config.Issuer, AccessTokenTTL: a.config.AccessTokenTTL, PasswordGrant: a.config.PasswordGrant.Enabled,
+		MaxSessions: a.config.Sessions.MaxPerUser,
 		Refresh: authz.RefreshPolicy{
 			IdleTTL: r.IdleTTL, AbsoluteTTL: r.AbsoluteTTL, Leeway: r.Leeway,
 			LostResponseWindow: r.LostResponseWindow, LostResponseBudget: r.LostResponseBudget,

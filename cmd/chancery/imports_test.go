@@ -27,6 +27,7 @@ var imports = map[string][]string{
 	// level 2
 	"authz/authztest": {"authz"},
 	"storage":         {"authz", "keys", "storage/migrations"},
+	"storage/limits":  {"authz"},
 	"web/respond":     {"authz"},
 	// level 3
 	"web/oauth":     {"authz", "authz/claims", "web/respond"},
@@ -35,7 +36,7 @@ var imports = map[string][]string{
 	"web": {"authz", "authz/claims", "web/oauth", "web/respond", "web/wellknown"},
 	// level 5
 	"cmd/chancery": {
-		"authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/migrations",
+		"authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/limits", "storage/migrations",
 		"web", "web/oauth", "web/respond", "web/wellknown",
 	},
 }
@@ -56,6 +57,8 @@ var foreign = []struct {
 	{"github.com/pressly/goose", []string{"storage"}, "the schema stays in storage"},
 	{"github.com/glebarez", []string{"storage"}, "drivers stay in storage"},
 	{"github.com/jackc/pgx", []string{"storage"}, "drivers stay in storage"},
+	{"github.com/redis", []string{"storage/limits"}, "counters stay in storage/limits"},
+	{"github.com/go-redis", []string{"storage/limits"}, "counters stay in storage/limits"},
 	{"github.com/prometheus", []string{"web", "storage", "cmd/chancery/internal/telemetry"}, "rules report through an observer"},
 	{"go.opentelemetry.io", []string{"web", "storage", "cmd/chancery/internal/telemetry"}, "rules report through an observer"},
 	{"github.com/knadh/koanf", []string{"configs"}, "configuration is read in one place"},

@@ -11,6 +11,7 @@ import (
 
 	"chancery/authz"
 	"chancery/storage"
+	"chancery/storage/limits"
 	"chancery/web"
 
 	"github.com/spf13/cobra"
@@ -53,7 +54,12 @@ func (c *command) serve(ctx context.Context, a *app) error {
 		return err
 	}
 	events := storage.NewEventWriter(a.db, a.log)
-	handler, err := a.handler(ctx, events)
+	throttle, closeThrottle, err := a.throttle()
+	if err != nil {
+		return err
+	}
+	defer closeThrottle()
+	handler, err := a.handler(ctx, events, throttle)
 	if err != nil {
 		return err
 	}
@@ -93,7 +99,7 @@ func (a *app) prepare(ctx context.Context) error {
 }
 
 // handler wires the services behind the endpoints.
-func (a *app) handler(ctx context.Context, events authz.EventSink) (http.Handler, error) {
+func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *authz.Throttle) (http.Handler, error) {
 	refreshes, err := a.refreshTokens()
 	if err != nil {
 		return nil, err
@@ -101,6 +107,7 @@ func (a *app) handler(ctx context.Context, events authz.EventSink) (http.Handler
 	service := &authz.Service{
 		Settings: a.settings, Now: a.clock.Now, Registry: a.registry, Logins: a.db, Families: a.db, Sessions: a.sessions, Denylist: a.db,
 		Indexes: a.indexes, Events: events, Refreshes: refreshes, Passwords: a.hasher, Signer: a.rotator.Ring,
+		Throttle: throttle,
 	}
 	server, err := web.New(web.Options{
 		Issuer: a.config.Issuer, Service: service, Registry: a.registry, Keys: a.rotator.Ring, JWKSMaxAge: a.config.Keys.JWKSMaxAge,
@@ -119,6 +126,31 @@ func (a *app) handler(ctx context.Context, events authz.EventSink) (http.Handler
 	}
 	a.watcher.Keys = a.rotator.Load
 	return server, nil
+}
+
+// throttle counts attempts in Redis, if there is one, and else in memory. It
+// is nil when nothing shall be throttled. The caller closes it.
+func (a *app) throttle() (throttle *authz.Throttle, closeIt func(), err error) {
+	c := a.config.Throttle
+	if !c.Enabled {
+		a.log.Warn("throttle.enabled is false: passwords can be guessed as fast as they are hashed")
+		return nil, func() {}, nil
+	}
+	local := limits.NewLocal(a.clock.Now)
+	throttle = &authz.Throttle{
+		Policy:  authz.ThrottlePolicy{Pair: c.Pair, Account: c.Account, Address: c.Address, Client: c.Client},
+		Limiter: local, Failures: local,
+	}
+	if a.config.RedisURL == "" {
+		return throttle, local.Close, nil
+	}
+	shared, err := limits.NewRedis(a.config.RedisURL, local, a.log, a.clock.Now)
+	if err != nil {
+		local.Close()
+		return nil, nil, err
+	}
+	throttle.Limiter = shared
+	return throttle, func() { local.Close(); _ = shared.Close() }, nil
 }
 
 var (

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -66,7 +67,7 @@ func (r Responder) Error(c *gin.Context, err error) {
 	case http.StatusUnauthorized:
 		c.Header("WWW-Authenticate", `Basic realm="`+r.Realm+`", charset="UTF-8"`)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		c.Header("Retry-After", strconv.Itoa(RetryAfter))
+		c.Header("Retry-After", strconv.Itoa(retryAfter(err)))
 	case http.StatusRequestEntityTooLarge:
 		c.Header("Connection", "close")
 	}
@@ -82,7 +83,7 @@ func classify(err error) (int, oauthError) {
 	var expected *authz.Error
 	switch {
 	case errors.As(err, &expected):
-		return statusOf(expected.Code), oauthError{Error: expected.Code, Description: expected.Description, Cause: expected.Cause}
+		return statusOf(expected), oauthError{Error: expected.Code, Description: expected.Description, Cause: expected.Cause}
 	case errors.Is(err, ErrTooLarge):
 		return http.StatusRequestEntityTooLarge, oauthError{Error: authz.InvalidRequest, Description: "The request body is too large."}
 	case errors.Is(err, context.Canceled):
@@ -95,8 +96,11 @@ func classify(err error) (int, oauthError) {
 
 // statusOf maps the codes of expected failures to HTTP. This is the only place
 // that does.
-func statusOf(code authz.Code) int {
-	switch code {
+func statusOf(err *authz.Error) int {
+	if err.RetryAfter > 0 {
+		return http.StatusTooManyRequests
+	}
+	switch err.Code {
 	case authz.InvalidClient:
 		return http.StatusUnauthorized
 	case authz.TemporarilyUnavailable:
@@ -107,6 +111,15 @@ func statusOf(code authz.Code) int {
 		return http.StatusConflict
 	}
 	return http.StatusBadRequest
+}
+
+// retryAfter returns how many seconds to ask a client to wait.
+func retryAfter(err error) int {
+	var expected *authz.Error
+	if errors.As(err, &expected) && expected.RetryAfter > 0 {
+		return int(math.Ceil(expected.RetryAfter.Seconds()))
+	}
+	return RetryAfter
 }
 
 // JSON answers with a JSON body.
