@@ -225,6 +225,7 @@ func (c Client) declaredOver(existing Client, now time.Time) Client {
 func (c Client) same(o Client) bool {
 	sameSecrets := slices.EqualFunc(c.Secrets, o.Secrets, func(a, b ClientSecret) bool { return a.Hash == b.Hash })
 	return sameSecrets && c.Name == o.Name && c.AuthMethod == o.AuthMethod && c.FirstParty == o.FirstParty && c.Introspect == o.Introspect &&
+		c.CookieDelivery == o.CookieDelivery && c.EmailVerificationURI == o.EmailVerificationURI && c.PasswordResetURI == o.PasswordResetURI &&
 		slices.Equal(c.GrantTypes, o.GrantTypes) && slices.Equal(c.Scope, o.Scope) && slices.Equal(c.Resources, o.Resources) &&
 		slices.Equal(c.AllowedOrigins, o.AllowedOrigins) && c.Refresh.same(o.Refresh)
 }

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -53,7 +54,15 @@ type Client struct {
 	Resources []string
 	// AllowedOrigins are the web origins whose scripts may read its answers.
 	AllowedOrigins []string
-	Refresh        RefreshOverrides
+	// CookieDelivery puts refresh tokens into a cookie that no script reads,
+	// for apps in browsers; requests must then come from an allowed origin.
+	CookieDelivery bool
+	// EmailVerificationURI and PasswordResetURI are the pages of the app that
+	// mailed links lead to, with the token in the fragment. Without one the
+	// mail holds a code to type.
+	EmailVerificationURI string
+	PasswordResetURI     string
+	Refresh              RefreshOverrides
 	// Status is its entry in a status list, for the tokens it gets for itself.
 	Status     StatusRef
 	DisabledAt time.Time
@@ -79,6 +88,12 @@ func (c Client) Public() bool { return c.AuthMethod == AuthNone }
 
 // allows reports whether the client may use the grant type.
 func (c Client) allows(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
+
+// AllowsOrigin reports whether scripts of the web origin may read the client's
+// answers and, with CookieDelivery, make its requests.
+func (c Client) AllowsOrigin(origin string) bool {
+	return origin != "" && slices.Contains(c.AllowedOrigins, origin)
+}
 
 // scope returns what the client may ask for: the registered scopes, and the
 // account scope for a first-party client.
@@ -133,12 +148,43 @@ func (c Client) Validate() error {
 			}
 		}
 	}
+	return c.validateWeb()
+}
+
+// validateWeb checks what concerns apps in browsers.
+func (c Client) validateWeb() error {
 	for _, origin := range c.AllowedOrigins {
 		if err := validOrigin(origin); err != nil {
 			return err
 		}
 	}
+	if c.CookieDelivery && (len(c.AllowedOrigins) == 0 || !c.allows(GrantRefreshToken)) {
+		return invalidInput("refresh token delivery cookie: needs an allowed origin (--allowed-origin) and the grant refresh_token")
+	}
+	for _, page := range []string{c.EmailVerificationURI, c.PasswordResetURI} {
+		if !validPage(page) {
+			return invalidInput("page %q: want an https URL without fragment and user, or http on a loopback host", page)
+		}
+	}
 	return nil
+}
+
+// validPage reports whether a mailed link may lead to the page; there may be
+// none.
+func validPage(page string) bool {
+	if page == "" {
+		return true
+	}
+	u, err := url.Parse(page)
+	if err != nil || validResourceURI(page) != nil || u.User != nil || u.Hostname() == "" {
+		return false
+	}
+	return u.Scheme == "https" || (u.Scheme == "http" && loopbackHost(u.Hostname()))
+}
+
+func loopbackHost(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && address.IsLoopback())
 }
 
 func (c Client) validateGrants() error {

@@ -164,16 +164,6 @@ func (r *Registry) load(ctx context.Context) (*registrations, error) {
 	return all, nil
 }
 
-// ClientAllowsOrigin reports whether scripts of the web origin may read the
-// answers that the client gets. It is false for a client that does not exist.
-func (r *Registry) ClientAllowsOrigin(ctx context.Context, clientID, origin string) (bool, error) {
-	client, err := r.Client(ctx, clientID)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && slices.Contains(client.AllowedOrigins, origin), err
-}
-
 // LongestTokenTTL returns the greatest lifetime that any access token can have
 // now, where other is that of resources which set none.
 func (r *Registry) LongestTokenTTL(ctx context.Context, other time.Duration) (time.Duration, error) {

@@ -16,8 +16,10 @@ import (
 type TokenQuery struct {
 	Credentials Credentials
 	Token       Secret
-	Address     string
-	UserAgent   string
+	// Browser matters to revocation alone.
+	Browser   Browser
+	Address   string
+	UserAgent string
 }
 
 var (
@@ -37,6 +39,9 @@ func (s *Service) Revoke(ctx context.Context, query TokenQuery) error {
 	if err != nil {
 		return err
 	}
+	if query.Token, err = query.tokenOf(client, s.Refreshes); err != nil {
+		return err
+	}
 	if query.Token == "" {
 		return errTokenMissing
 	}
@@ -49,8 +54,27 @@ func (s *Service) Revoke(ctx context.Context, query TokenQuery) error {
 	return nil
 }
 
+// tokenOf returns the token that the client wants revoked: that of its cookie,
+// if it has one and sent no access token.
+func (q TokenQuery) tokenOf(client Client, codec *RefreshTokens) (Secret, error) {
+	if !client.CookieDelivery {
+		return q.Token, nil
+	}
+	var inBody Secret
+	if _, err := codec.parse(q.Token); err == nil {
+		inBody = q.Token
+	}
+	if err := q.Browser.check(client, inBody); err != nil {
+		return "", err
+	}
+	if q.Token == "" {
+		return q.Browser.RefreshToken, nil
+	}
+	return q.Token, nil
+}
+
 func (s *Service) authenticateQuery(ctx context.Context, query TokenQuery) (Client, error) {
-	if !plainText(query.Credentials.ClientID) || !plainText(query.Credentials.Secret.Reveal()) || !plainText(query.Token.Reveal()) {
+	if !plainText(query.Credentials.ClientID) || !plainText(query.Credentials.Secret.Reveal()) || !plainText(query.Token.Reveal()) || !plainText(query.Browser.RefreshToken.Reveal()) {
 		return Client{}, errText
 	}
 	client, err := s.client(ctx, query.Credentials, query.Address)

@@ -18,6 +18,7 @@ type TokenRequest struct {
 	Scope        string
 	// Resources holds every value of the resource parameter (RFC 8707).
 	Resources []string
+	Browser   Browser
 	Address   string
 	UserAgent string
 	// ReceivedAt is when the request arrived, by the service's clock.
@@ -33,6 +34,9 @@ type TokenResponse struct {
 	Scope            Scope
 	RefreshToken     Secret
 	RefreshExpiresIn int64
+	// InCookie: the refresh token goes into the client's cookie, not into the
+	// body.
+	InCookie bool
 	// Cause is set when a refresh repeated an earlier answer.
 	Cause Cause
 	// ClientID, UserID and SessionID are for the log.
@@ -62,6 +66,12 @@ func (s *Service) Token(ctx context.Context, request TokenRequest) (TokenRespons
 	if err != nil {
 		return TokenResponse{}, err
 	}
+	if err := request.Browser.check(client, request.RefreshToken); err != nil {
+		return TokenResponse{}, err
+	}
+	if client.CookieDelivery {
+		request.RefreshToken = request.Browser.RefreshToken
+	}
 	if err := s.checkGrantType(client, request.GrantType); err != nil {
 		return TokenResponse{}, err
 	}
@@ -69,6 +79,12 @@ func (s *Service) Token(ctx context.Context, request TokenRequest) (TokenRespons
 	if err := s.Signer.Ready(); err != nil {
 		return TokenResponse{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	response, err := s.grantToken(ctx, client, request)
+	response.InCookie = client.CookieDelivery && response.RefreshToken != ""
+	return response, err
+}
+
+func (s *Service) grantToken(ctx context.Context, client Client, request TokenRequest) (TokenResponse, error) {
 	switch request.GrantType {
 	case GrantPassword:
 		return s.passwordGrant(ctx, client, request)
@@ -86,6 +102,7 @@ func (r TokenRequest) check() error {
 	}
 	values := append([]string{
 		r.GrantType, r.Username, r.Password.Reveal(), r.Scope, r.Credentials.ClientID, r.RefreshToken.Reveal(), r.Credentials.Secret.Reveal(),
+		r.Browser.RefreshToken.Reveal(),
 	}, r.Resources...)
 	for _, value := range values {
 		if !plainText(value) {

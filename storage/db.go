@@ -11,6 +11,7 @@ import (
 
 	"chancery/storage/migrations"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/glebarez/sqlite"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -123,6 +124,22 @@ func openSQLite(options Options) (*DB, error) {
 	return &DB{dialect: migrations.SQLite, options: options, write: write, read: read, watch: watch}, nil
 }
 
+// openTimeout bounds how long a file is waited for that others are opening.
+const openTimeout = 10 * time.Second
+
+// openUnlocked opens a pool. Several processes that open a new file at once
+// all switch it to write-ahead logging, which SQLite's own busy timeout does
+// not wait for.
+func openUnlocked(pool *sql.DB) (*gorm.DB, error) {
+	return backoff.Retry(context.Background(), func() (*gorm.DB, error) {
+		db, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
+		if err != nil && !isRetryable(err) {
+			err = backoff.Permanent(err)
+		}
+		return db, err
+	}, backoff.WithBackOff(briefly()), backoff.WithMaxElapsedTime(openTimeout))
+}
+
 func openSQLitePool(path string, connections int) (*gorm.DB, error) {
 	pool, err := sql.Open(sqlite.DriverName, sqliteDSN(path))
 	if err != nil {
@@ -130,7 +147,7 @@ func openSQLitePool(path string, connections int) (*gorm.DB, error) {
 	}
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
-	db, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
+	db, err := openUnlocked(pool)
 	if err != nil {
 		return nil, errors.Join(openError(path, err), pool.Close())
 	}

@@ -13,28 +13,31 @@ import (
 )
 
 type clientRow struct {
-	ID                 string `gorm:"primaryKey"`
-	Name               string
-	AuthMethod         string
-	Secrets            string
-	FirstParty         bool
-	Introspect         bool
-	GrantTypes         string
-	Scope              string
-	Resources          string
-	AllowedOrigins     string
-	IdleTTL            *int64 `gorm:"column:idle_ttl"`
-	AbsoluteTTL        *int64 `gorm:"column:absolute_ttl"`
-	Leeway             *int64
-	LostResponseWindow *int64
-	LostResponseBudget *int
-	StatusList         string
-	StatusIndex        uint32
-	DisabledAt         int64
-	TokensNotBefore    int64
-	CreatedAt          int64 `gorm:"autoCreateTime:false"`
-	UpdatedAt          int64 `gorm:"autoUpdateTime:false"`
-	Version            int64
+	ID                   string `gorm:"primaryKey"`
+	Name                 string
+	AuthMethod           string
+	Secrets              string
+	FirstParty           bool
+	Introspect           bool
+	GrantTypes           string
+	Scope                string
+	Resources            string
+	AllowedOrigins       string
+	RefreshTokenDelivery string
+	EmailVerificationURI string `gorm:"column:email_verification_uri"`
+	PasswordResetURI     string `gorm:"column:password_reset_uri"`
+	IdleTTL              *int64 `gorm:"column:idle_ttl"`
+	AbsoluteTTL          *int64 `gorm:"column:absolute_ttl"`
+	Leeway               *int64
+	LostResponseWindow   *int64
+	LostResponseBudget   *int
+	StatusList           string
+	StatusIndex          uint32
+	DisabledAt           int64
+	TokensNotBefore      int64
+	CreatedAt            int64 `gorm:"autoCreateTime:false"`
+	UpdatedAt            int64 `gorm:"autoUpdateTime:false"`
+	Version              int64
 }
 
 // TableName names the table of clientRow.
@@ -64,6 +67,7 @@ func newClientRow(c authz.Client) (clientRow, error) {
 	return clientRow{
 		ID: c.ID, Name: c.Name, AuthMethod: string(c.AuthMethod), Secrets: string(encoded), FirstParty: c.FirstParty, Introspect: c.Introspect,
 		GrantTypes: words(c.GrantTypes), Scope: words(c.Scope), Resources: words(c.Resources), AllowedOrigins: words(c.AllowedOrigins),
+		RefreshTokenDelivery: delivery(c.CookieDelivery), EmailVerificationURI: c.EmailVerificationURI, PasswordResetURI: c.PasswordResetURI,
 		IdleTTL: durationMillis(c.Refresh.IdleTTL), AbsoluteTTL: durationMillis(c.Refresh.AbsoluteTTL), Leeway: durationMillis(c.Refresh.Leeway),
 		LostResponseWindow: durationMillis(c.Refresh.LostResponseWindow), LostResponseBudget: c.Refresh.LostResponseBudget,
 		StatusList: c.Status.List, StatusIndex: c.Status.Index,
@@ -85,6 +89,7 @@ func (r clientRow) client() (authz.Client, error) {
 	return authz.Client{
 		ID: r.ID, Name: r.Name, AuthMethod: authz.AuthMethod(r.AuthMethod), Secrets: secrets, FirstParty: r.FirstParty, Introspect: r.Introspect,
 		GrantTypes: strings.Fields(r.GrantTypes), Scope: strings.Fields(r.Scope), Resources: strings.Fields(r.Resources), AllowedOrigins: strings.Fields(r.AllowedOrigins),
+		CookieDelivery: r.RefreshTokenDelivery == deliveryCookie, EmailVerificationURI: r.EmailVerificationURI, PasswordResetURI: r.PasswordResetURI,
 		Refresh: authz.RefreshOverrides{
 			IdleTTL: millisDuration(r.IdleTTL), AbsoluteTTL: millisDuration(r.AbsoluteTTL), Leeway: millisDuration(r.Leeway),
 			LostResponseWindow: millisDuration(r.LostResponseWindow), LostResponseBudget: r.LostResponseBudget,
@@ -92,6 +97,19 @@ func (r clientRow) client() (authz.Client, error) {
 		Status:     authz.StatusRef{List: r.StatusList, Index: r.StatusIndex},
 		DisabledAt: moment(r.DisabledAt), TokensNotBefore: moment(r.TokensNotBefore), CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt), Version: r.Version,
 	}, nil
+}
+
+// How refresh tokens reach a client.
+const (
+	deliveryBody   = "body"
+	deliveryCookie = "cookie"
+)
+
+func delivery(cookie bool) string {
+	if cookie {
+		return deliveryCookie
+	}
+	return deliveryBody
 }
 
 // words stores a list whose members hold no spaces.

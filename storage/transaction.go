@@ -40,15 +40,19 @@ func (db *DB) retry(ctx context.Context, do func() error) error {
 	if err == nil || !isRetryable(err) {
 		return translate(err)
 	}
-	wait := &backoff.ExponentialBackOff{InitialInterval: 5 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 3, MaxInterval: 200 * time.Millisecond}
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
 		err := do()
 		if err != nil && !isRetryable(err) {
 			return struct{}{}, backoff.Permanent(err)
 		}
 		return struct{}{}, err
-	}, backoff.WithBackOff(wait), backoff.WithMaxTries(maxTries-1))
+	}, backoff.WithBackOff(briefly()), backoff.WithMaxTries(maxTries-1))
 	return translate(err)
+}
+
+// briefly is how long to wait for what another holds for a moment.
+func briefly() backoff.BackOff {
+	return &backoff.ExponentialBackOff{InitialInterval: 5 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 3, MaxInterval: 200 * time.Millisecond}
 }
 
 // one returns ErrNotFound unless exactly the wanted row was written.

@@ -31,6 +31,8 @@ const (
 	otherURI = "https://other.example" // EdDSA, 5 minutes; scope other
 	username = "alice"                 // roles: reader
 	secretPW = "correct horse battery staple"
+	// spaOrigin is where the pages of the client spa come from.
+	spaOrigin = "https://spa.example"
 )
 
 // server is the real service over the store in memory, behind real endpoints.
@@ -97,6 +99,7 @@ type options struct {
 //	app    public, first-party: password, refresh; read write manage; api, other
 //	app2   as app
 //	web    confidential, first-party: password, refresh; origin https://app.example
+//	spa    public, first-party, refresh token in a cookie; origin https://spa.example
 //	robot  confidential: client_credentials; read write other; api, other
 //	api    confidential: introspects tokens for api
 //	basic  as robot, client_secret_basic alone;  post: client_secret_post alone
@@ -184,6 +187,10 @@ func (s *server) register() {
 		{ID: "app", AuthMethod: authz.AuthNone, FirstParty: true, GrantTypes: login, Scope: userScope, Resources: both},
 		{ID: "app2", AuthMethod: authz.AuthNone, FirstParty: true, GrantTypes: login, Scope: userScope, Resources: both},
 		{ID: "web", AuthMethod: authz.AuthAnySecret, FirstParty: true, GrantTypes: login, Scope: userScope, Resources: both, AllowedOrigins: []string{"https://app.example"}},
+		{
+			ID: "spa", AuthMethod: authz.AuthNone, FirstParty: true, GrantTypes: login, Scope: userScope, Resources: both,
+			AllowedOrigins: []string{spaOrigin}, CookieDelivery: true,
+		},
 		{ID: "robot", AuthMethod: authz.AuthAnySecret, GrantTypes: machine, Scope: robotScope, Resources: both},
 		{ID: "api", AuthMethod: authz.AuthAnySecret, Introspect: true, Resources: []string{apiURI}},
 		{ID: "basic", AuthMethod: authz.AuthBasic, GrantTypes: machine, Scope: robotScope, Resources: both},

@@ -69,7 +69,10 @@ func New(o Options) (*Server, error) {
 	engine.NoRoute(status(http.StatusNotFound, "There is nothing here."))
 	engine.NoMethod(status(http.StatusMethodNotAllowed, "This method is not allowed here."))
 
-	endpoints := &oauth.Endpoints{Service: o.Service, Origins: o.Registry, Respond: responder, Now: o.Now, PasswordGrant: o.PasswordGrant}
+	endpoints := &oauth.Endpoints{
+		Service: o.Service, Clients: o.Registry, Respond: responder, Now: o.Now, PasswordGrant: o.PasswordGrant,
+		Cookies: oauth.Cookies{Path: base + "/oauth", Secure: issuer.Scheme == "https"},
+	}
 	members := endpoints.Mount(engine.Group(base), o.Issuer)
 	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: responder, MaxAge: o.JWKSMaxAge}
 	if err := documents.Mount(engine, members); err != nil {

@@ -87,9 +87,10 @@ func SampleClient(id string) authz.Client {
 		Secrets:    []authz.ClientSecret{{Hash: authz.HashSecret("secret-of-" + authz.Secret(id)), CreatedAt: T0}, {Hash: authz.HashSecret("old"), CreatedAt: T0, ExpiresAt: T0.Add(time.Hour)}},
 		FirstParty: true, Introspect: true, GrantTypes: []string{authz.GrantPassword, authz.GrantRefreshToken},
 		Scope: authz.Scope{"read", "write"}, Resources: []string{"https://api.example", "https://other.example"},
-		AllowedOrigins: []string{"https://app.example", "http://localhost:3000"},
-		Refresh:        authz.RefreshOverrides{IdleTTL: &idle, LostResponseBudget: &budget},
-		Status:         authz.StatusRef{List: "clients-1", Index: 77}, TokensNotBefore: T0.Add(time.Second), CreatedAt: T0, UpdatedAt: T0, Version: 1,
+		AllowedOrigins: []string{"https://app.example", "http://localhost:3000"}, CookieDelivery: true,
+		EmailVerificationURI: "https://app.example/verify", PasswordResetURI: "https://app.example/reset?lang=de",
+		Refresh: authz.RefreshOverrides{IdleTTL: &idle, LostResponseBudget: &budget},
+		Status:  authz.StatusRef{List: "clients-1", Index: 77}, TokensNotBefore: T0.Add(time.Second), CreatedAt: T0, UpdatedAt: T0, Version: 1,
 	}
 }
 

@@ -96,23 +96,26 @@ type (
 		Roles []string `yaml:"roles"`
 	}
 	clientDeclaration struct {
-		ID                 string         `yaml:"id"`
-		Name               string         `yaml:"name"`
-		Type               string         `yaml:"type"`
-		AuthMethod         string         `yaml:"token_endpoint_auth_method"`
-		SecretFile         string         `yaml:"secret_file"`
-		SecretSHA256       string         `yaml:"secret_sha256"`
-		FirstParty         bool           `yaml:"first_party"`
-		Introspect         bool           `yaml:"introspect"`
-		GrantTypes         []string       `yaml:"grant_types"`
-		Scopes             []string       `yaml:"scopes"`
-		Resources          []string       `yaml:"resources"`
-		AllowedOrigins     []string       `yaml:"allowed_origins"`
-		IdleTTL            *time.Duration `yaml:"idle_ttl"`
-		AbsoluteTTL        *time.Duration `yaml:"absolute_ttl"`
-		Leeway             *time.Duration `yaml:"leeway"`
-		LostResponseWindow *time.Duration `yaml:"lost_response_window"`
-		LostResponseBudget *int           `yaml:"lost_response_budget"`
+		ID                   string         `yaml:"id"`
+		Name                 string         `yaml:"name"`
+		Type                 string         `yaml:"type"`
+		AuthMethod           string         `yaml:"token_endpoint_auth_method"`
+		SecretFile           string         `yaml:"secret_file"`
+		SecretSHA256         string         `yaml:"secret_sha256"`
+		FirstParty           bool           `yaml:"first_party"`
+		Introspect           bool           `yaml:"introspect"`
+		GrantTypes           []string       `yaml:"grant_types"`
+		Scopes               []string       `yaml:"scopes"`
+		Resources            []string       `yaml:"resources"`
+		AllowedOrigins       []string       `yaml:"allowed_origins"`
+		Delivery             string         `yaml:"refresh_token_delivery"`
+		EmailVerificationURI string         `yaml:"email_verification_uri"`
+		PasswordResetURI     string         `yaml:"password_reset_uri"`
+		IdleTTL              *time.Duration `yaml:"idle_ttl"`
+		AbsoluteTTL          *time.Duration `yaml:"absolute_ttl"`
+		Leeway               *time.Duration `yaml:"leeway"`
+		LostResponseWindow   *time.Duration `yaml:"lost_response_window"`
+		LostResponseBudget   *int           `yaml:"lost_response_budget"`
 	}
 	userDeclaration struct {
 		Username     string   `yaml:"username"`
@@ -174,6 +177,7 @@ func (d clientDeclaration) client(folder string, now time.Time) (authz.Client, e
 	client := authz.Client{
 		ID: d.ID, Name: d.Name, AuthMethod: authz.AuthMethod(d.AuthMethod), FirstParty: d.FirstParty, Introspect: d.Introspect,
 		GrantTypes: d.GrantTypes, Scope: d.Scopes, Resources: d.Resources, AllowedOrigins: d.AllowedOrigins,
+		CookieDelivery: d.Delivery == deliveryCookie, EmailVerificationURI: d.EmailVerificationURI, PasswordResetURI: d.PasswordResetURI,
 		Refresh: authz.RefreshOverrides{
 			IdleTTL: d.IdleTTL, AbsoluteTTL: d.AbsoluteTTL, Leeway: d.Leeway,
 			LostResponseWindow: d.LostResponseWindow, LostResponseBudget: d.LostResponseBudget,
@@ -182,6 +186,8 @@ func (d clientDeclaration) client(folder string, now time.Time) (authz.Client, e
 	switch {
 	case d.ID == "":
 		return client, errors.New("id is missing")
+	case d.Delivery != "" && d.Delivery != deliveryBody && d.Delivery != deliveryCookie:
+		return client, errDelivery
 	case d.Type == "public" && d.AuthMethod == "" && d.SecretFile == "" && d.SecretSHA256 == "":
 		client.AuthMethod = authz.AuthNone
 	case d.Type == "confidential" && d.AuthMethod == "":
@@ -195,6 +201,14 @@ func (d clientDeclaration) client(folder string, now time.Time) (authz.Client, e
 	}
 	return client, err
 }
+
+// How refresh tokens reach a client.
+const (
+	deliveryBody   = "body"
+	deliveryCookie = "cookie"
+)
+
+var errDelivery = errors.New("refresh_token_delivery: want body or cookie")
 
 // minSecretLength keeps out secrets that could be guessed: their hash is fast.
 const minSecretLength = 32

@@ -18,26 +18,29 @@ func (c *command) clientsCommand() *cobra.Command {
 // clientView is a client as the command line prints it. Names are those of
 // RFC 7591 where it has one.
 type clientView struct {
-	ID                 string     `json:"client_id"`
-	Secret             string     `json:"client_secret,omitempty"`
-	Name               string     `json:"client_name,omitempty"`
-	Type               string     `json:"type"`
-	AuthMethod         string     `json:"token_endpoint_auth_method"`
-	FirstParty         bool       `json:"first_party"`
-	Introspect         bool       `json:"introspect"`
-	GrantTypes         []string   `json:"grant_types"`
-	Scope              string     `json:"scope"`
-	Resources          []string   `json:"resources"`
-	AllowedOrigins     []string   `json:"allowed_origins"`
-	IdleTTL            string     `json:"idle_ttl,omitempty"`
-	AbsoluteTTL        string     `json:"absolute_ttl,omitempty"`
-	Leeway             string     `json:"leeway,omitempty"`
-	LostResponseWindow string     `json:"lost_response_window,omitempty"`
-	LostResponseBudget *int       `json:"lost_response_budget,omitempty"`
-	Secrets            []keyTimes `json:"secrets,omitempty"`
-	DisabledAt         time.Time  `json:"disabled_at,omitzero"`
-	CreatedAt          time.Time  `json:"created_at"`
-	UpdatedAt          time.Time  `json:"updated_at"`
+	ID                   string     `json:"client_id"`
+	Secret               string     `json:"client_secret,omitempty"`
+	Name                 string     `json:"client_name,omitempty"`
+	Type                 string     `json:"type"`
+	AuthMethod           string     `json:"token_endpoint_auth_method"`
+	FirstParty           bool       `json:"first_party"`
+	Introspect           bool       `json:"introspect"`
+	GrantTypes           []string   `json:"grant_types"`
+	Scope                string     `json:"scope"`
+	Resources            []string   `json:"resources"`
+	AllowedOrigins       []string   `json:"allowed_origins"`
+	Delivery             string     `json:"refresh_token_delivery"`
+	EmailVerificationURI string     `json:"email_verification_uri,omitempty"`
+	PasswordResetURI     string     `json:"password_reset_uri,omitempty"`
+	IdleTTL              string     `json:"idle_ttl,omitempty"`
+	AbsoluteTTL          string     `json:"absolute_ttl,omitempty"`
+	Leeway               string     `json:"leeway,omitempty"`
+	LostResponseWindow   string     `json:"lost_response_window,omitempty"`
+	LostResponseBudget   *int       `json:"lost_response_budget,omitempty"`
+	Secrets              []keyTimes `json:"secrets,omitempty"`
+	DisabledAt           time.Time  `json:"disabled_at,omitzero"`
+	CreatedAt            time.Time  `json:"created_at"`
+	UpdatedAt            time.Time  `json:"updated_at"`
 }
 
 // keyTimes says how long a secret is good.
@@ -51,6 +54,7 @@ func viewClient(client authz.Client, secret authz.Secret) clientView {
 		ID: client.ID, Secret: secret.Reveal(), Name: client.Name, Type: clientType(client), AuthMethod: string(client.AuthMethod),
 		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: listed(client.GrantTypes), Scope: client.Scope.String(),
 		Resources: listed(client.Resources), AllowedOrigins: listed(client.AllowedOrigins),
+		Delivery: delivery(client.CookieDelivery), EmailVerificationURI: client.EmailVerificationURI, PasswordResetURI: client.PasswordResetURI,
 		IdleTTL: optional(client.Refresh.IdleTTL), AbsoluteTTL: optional(client.Refresh.AbsoluteTTL), Leeway: optional(client.Refresh.Leeway),
 		LostResponseWindow: optional(client.Refresh.LostResponseWindow), LostResponseBudget: client.Refresh.LostResponseBudget,
 		DisabledAt: client.DisabledAt, CreatedAt: client.CreatedAt, UpdatedAt: client.UpdatedAt,
@@ -66,6 +70,13 @@ func clientType(client authz.Client) string {
 		return "public"
 	}
 	return "confidential"
+}
+
+func delivery(cookie bool) string {
+	if cookie {
+		return deliveryCookie
+	}
+	return deliveryBody
 }
 
 func optional(d *time.Duration) string {
@@ -88,7 +99,8 @@ func (v clientView) draw(out *table) {
 	out.row("scope", dash(v.Scope))
 	out.row("resources", list(v.Resources))
 	out.row("origins", list(v.AllowedOrigins))
-	for _, setting := range [][2]string{{"idle ttl", v.IdleTTL}, {"absolute ttl", v.AbsoluteTTL}, {"leeway", v.Leeway}, {"lost-response window", v.LostResponseWindow}} {
+	out.row("refresh tokens in", v.Delivery)
+	for _, setting := range [][2]string{{"e-mail verification page", v.EmailVerificationURI}, {"password reset page", v.PasswordResetURI}, {"idle ttl", v.IdleTTL}, {"absolute ttl", v.AbsoluteTTL}, {"leeway", v.Leeway}, {"lost-response window", v.LostResponseWindow}} {
 		if setting[1] != "" {
 			out.row(setting[0], setting[1])
 		}
@@ -108,6 +120,7 @@ type clientFlags struct {
 	id, name, kind, method             string
 	firstParty, introspect, disabled   bool
 	grants, scopes, resources, origins []string
+	delivery, verifyPage, resetPage    string
 	idle, absolute, leeway, lostWindow time.Duration
 	lostBudget                         int
 }
@@ -122,6 +135,9 @@ func (f *clientFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.scopes, "scope", nil, "allowed `scope`; repeatable")
 	flags.StringArrayVar(&f.resources, "resource", nil, "`URI` of a resource it may ask for (with --introspect: whose tokens it may introspect), the default first; repeatable")
 	flags.StringArrayVar(&f.origins, "allowed-origin", nil, "web `origin` whose scripts may call the token endpoint; repeatable")
+	flags.StringVar(&f.delivery, "refresh-token-delivery", deliveryBody, "body, or cookie for apps in browsers")
+	flags.StringVar(&f.verifyPage, "email-verification-uri", "", "`page` of the app that links in mails to verify an address lead to")
+	flags.StringVar(&f.resetPage, "password-reset-uri", "", "`page` of the app that links in mails to reset a password lead to")
 	flags.DurationVar(&f.idle, "idle-ttl", 0, "end its sessions when not refreshed for so long")
 	flags.DurationVar(&f.absolute, "absolute-ttl", 0, "end its sessions so long after login")
 	flags.DurationVar(&f.leeway, "leeway", 0, "repeat the answer to the same refresh token for so long")
@@ -140,11 +156,22 @@ func (f *clientFlags) apply(cmd *cobra.Command, client *authz.Client) {
 	assign(given("scope"), &client.Scope, authz.Scope(filled(f.scopes)))
 	assign(given("resource"), &client.Resources, filled(f.resources))
 	assign(given("allowed-origin"), &client.AllowedOrigins, filled(f.origins))
+	assign(given("refresh-token-delivery"), &client.CookieDelivery, f.delivery == deliveryCookie)
+	assign(given("email-verification-uri"), &client.EmailVerificationURI, f.verifyPage)
+	assign(given("password-reset-uri"), &client.PasswordResetURI, f.resetPage)
 	assign(given("idle-ttl"), &client.Refresh.IdleTTL, &f.idle)
 	assign(given("absolute-ttl"), &client.Refresh.AbsoluteTTL, &f.absolute)
 	assign(given("leeway"), &client.Refresh.Leeway, &f.leeway)
 	assign(given("lost-response-window"), &client.Refresh.LostResponseWindow, &f.lostWindow)
 	assign(given("lost-response-budget"), &client.Refresh.LostResponseBudget, &f.lostBudget)
+}
+
+// check reports what is no word of a flag.
+func (f *clientFlags) check() error {
+	if f.delivery != deliveryBody && f.delivery != deliveryCookie {
+		return usageError{fmt.Errorf("--refresh-token-delivery %q: want body or cookie", f.delivery)}
+	}
+	return nil
 }
 
 // filled leaves out empty words: --resource ” clears the list.
@@ -171,6 +198,9 @@ func (c *command) clientsCreate() *cobra.Command {
 				client.AuthMethod = authz.AuthAnySecret
 			default:
 				return usageError{fmt.Errorf("--type %q: want public or confidential", f.kind)}
+			}
+			if err := f.check(); err != nil {
+				return err
 			}
 			f.apply(cmd, &client)
 			if client.Public() != (f.kind == "public") {
@@ -240,6 +270,9 @@ func (c *command) clientsUpdate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "update ID", Short: "Change what is given of a client; disabling ends its sessions", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
 			return c.with(cmd.Context(), func(a *app) error {
 				client, err := a.clients().Update(cmd.Context(), args[0], func(client *authz.Client) {
 					f.apply(cmd, client)

@@ -1,7 +1,10 @@
 package oauth
 
 import (
+	"errors"
 	"net/http"
+
+	"chancery/authz"
 
 	"github.com/gin-gonic/gin"
 )
@@ -16,7 +19,7 @@ func (e *Endpoints) preflight(c *gin.Context) error {
 	c.Header("Vary", "Origin")
 	origin := c.GetHeader("Origin")
 	if origin != "" {
-		allowed, err := e.Origins.OriginAllowed(c.Request.Context(), origin)
+		allowed, err := e.Clients.OriginAllowed(c.Request.Context(), origin)
 		if err != nil {
 			return err
 		}
@@ -25,6 +28,8 @@ func (e *Endpoints) preflight(c *gin.Context) error {
 			c.Header("Access-Control-Allow-Methods", http.MethodPost)
 			c.Header("Access-Control-Allow-Headers", "Authorization, Content-Type")
 			c.Header("Access-Control-Max-Age", preflightAge)
+			// Whether the cookie may really be used the answer says.
+			c.Header("Access-Control-Allow-Credentials", "true")
 		}
 	}
 	c.Status(http.StatusNoContent)
@@ -33,20 +38,23 @@ func (e *Endpoints) preflight(c *gin.Context) error {
 }
 
 // allowOrigin lets scripts of the request's origin read the answer, errors
-// included, if the client that the request names allows the origin.
-func (e *Endpoints) allowOrigin(c *gin.Context, f form) error {
+// included, if the client that the request names allows the origin. Where the
+// refresh token is in a cookie, the browser may send and keep it.
+func (e *Endpoints) allowOrigin(c *gin.Context, clientID string) error {
 	origin := c.GetHeader("Origin")
 	if origin == "" {
 		return nil
 	}
-	// Credentials that cannot be read name no client; the handler reports them.
-	credentials, _ := readCredentials(c.Request, f)
-	allowed, err := e.Origins.ClientAllowsOrigin(c.Request.Context(), credentials.ClientID, origin)
+	client, err := e.Clients.Client(c.Request.Context(), clientID)
+	if errors.Is(err, authz.ErrNotFound) || (err == nil && !client.AllowsOrigin(origin)) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if allowed {
-		c.Header("Access-Control-Allow-Origin", origin)
+	c.Header("Access-Control-Allow-Origin", origin)
+	if client.CookieDelivery {
+		c.Header("Access-Control-Allow-Credentials", "true")
 	}
 	return nil
 }

@@ -23,19 +23,21 @@ type Service interface {
 	Introspect(ctx context.Context, query authz.TokenQuery) (authz.Introspection, error)
 }
 
-// Origins says which web origins may read which answers.
-type Origins interface {
+// Clients says how clients in browsers may reach the endpoints.
+type Clients interface {
 	// OriginAllowed reports whether any client allows the origin.
 	OriginAllowed(ctx context.Context, origin string) (bool, error)
-	// ClientAllowsOrigin reports whether the client does.
-	ClientAllowsOrigin(ctx context.Context, clientID, origin string) (bool, error)
+	// Client returns the registered client, or authz.ErrNotFound.
+	Client(ctx context.Context, id string) (authz.Client, error)
 }
 
 // Endpoints are the OAuth endpoints. All fields must be set.
 type Endpoints struct {
 	Service Service
-	Origins Origins
+	Clients Clients
 	Respond respond.Responder
+	// Cookies are how refresh tokens reach clients in browsers.
+	Cookies Cookies
 	// Now is the service's clock.
 	Now func() time.Time
 	// PasswordGrant says whether the password grant is advertised.
@@ -75,9 +77,20 @@ func (e *Endpoints) Mount(router gin.IRouter, issuer string) map[string]any {
 	}
 }
 
-// handler answers one request whose form was read. The request was received,
-// body not yet read, at the given time of the service's clock.
-type handler func(c *gin.Context, f form, received time.Time) error
+// request is a request whose form was read.
+type request struct {
+	form
+	// credentials are how the client identifies itself, unless they are
+	// unreadable.
+	credentials authz.Credentials
+	unreadable  error
+	// received is when the request came, its body not yet read, by the
+	// service's clock.
+	received time.Time
+}
+
+// handler answers one request.
+type handler func(c *gin.Context, r request) error
 
 // post reads the form of a request and hands it on. Answers are never cached.
 func (e *Endpoints) post(c *gin.Context, handle handler) error {
@@ -88,10 +101,12 @@ func (e *Endpoints) post(c *gin.Context, handle handler) error {
 	if err != nil {
 		return err
 	}
-	if err := e.allowOrigin(c, f); err != nil {
+	r := request{form: f, received: received}
+	r.credentials, r.unreadable = readCredentials(c.Request, f)
+	if err := e.allowOrigin(c, r.credentials.ClientID); err != nil {
 		return err
 	}
-	return handle(c, f, received)
+	return handle(c, r)
 }
 
 // tokenAnswer is the body of a token response (RFC 6749 section 5.1).
@@ -105,19 +120,19 @@ type tokenAnswer struct {
 	Cause            authz.Cause `json:"cause,omitempty"`
 }
 
-func (e *Endpoints) token(c *gin.Context, f form, received time.Time) error {
-	credentials, err := readCredentials(c.Request, f)
-	if err != nil {
-		return err
+func (e *Endpoints) token(c *gin.Context, r request) error {
+	if r.unreadable != nil {
+		return r.unreadable
 	}
-	request := authz.TokenRequest{
-		Credentials: credentials, GrantType: f.value("grant_type"),
-		Username: f.value("username"), Password: authz.Secret(f.value("password")),
-		RefreshToken: authz.Secret(f.value("refresh_token")), Scope: f.value("scope"), Resources: f.values("resource"),
-		Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), ReceivedAt: received,
+	wanted := authz.TokenRequest{
+		Credentials: r.credentials, GrantType: r.value("grant_type"),
+		Username: r.value("username"), Password: authz.Secret(r.value("password")),
+		RefreshToken: authz.Secret(r.value("refresh_token")), Scope: r.value("scope"), Resources: r.values("resource"),
+		Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), ReceivedAt: r.received,
+		Browser: e.Cookies.browser(c.Request, r.credentials.ClientID),
 	}
-	note(c, credentials, slog.String("grant_type", known(request.GrantType)))
-	response, err := e.Service.Token(c.Request.Context(), request)
+	note(c, r.credentials, slog.String("grant_type", known(wanted.GrantType)))
+	response, err := e.Service.Token(c.Request.Context(), wanted)
 	if err != nil {
 		return err
 	}
@@ -127,6 +142,10 @@ func (e *Endpoints) token(c *gin.Context, f form, received time.Time) error {
 	if response.Cause != "" {
 		respond.Note(c, slog.String("cause", string(response.Cause)))
 	}
+	if response.InCookie {
+		e.Cookies.set(c, response.ClientID, response.RefreshToken, response.RefreshExpiresIn)
+		response.RefreshToken = ""
+	}
 	respond.JSON(c, http.StatusOK, tokenAnswer{
 		AccessToken: response.AccessToken.Reveal(), TokenType: "Bearer", ExpiresIn: response.ExpiresIn, Scope: response.Scope.String(),
 		RefreshToken: response.RefreshToken.Reveal(), RefreshExpiresIn: response.RefreshExpiresIn, Cause: response.Cause,
@@ -134,13 +153,17 @@ func (e *Endpoints) token(c *gin.Context, f form, received time.Time) error {
 	return nil
 }
 
-func (e *Endpoints) revoke(c *gin.Context, f form, _ time.Time) error {
-	query, err := readQuery(c, f)
+func (e *Endpoints) revoke(c *gin.Context, r request) error {
+	query, err := readQuery(c, r)
 	if err != nil {
 		return err
 	}
+	query.Browser = e.Cookies.browser(c.Request, r.credentials.ClientID)
 	if err := e.Service.Revoke(c.Request.Context(), query); err != nil {
 		return err
+	}
+	if query.Token == "" { // it was that of the cookie
+		e.Cookies.clear(c, r.credentials.ClientID)
 	}
 	c.Status(http.StatusOK)
 	c.Writer.WriteHeaderNow()
@@ -166,8 +189,8 @@ type introspectionAnswer struct {
 	Roles     []string `json:"roles,omitempty"`
 }
 
-func (e *Endpoints) introspect(c *gin.Context, f form, _ time.Time) error {
-	query, err := readQuery(c, f)
+func (e *Endpoints) introspect(c *gin.Context, r request) error {
+	query, err := readQuery(c, r)
 	if err != nil {
 		return err
 	}
@@ -184,14 +207,13 @@ func (e *Endpoints) introspect(c *gin.Context, f form, _ time.Time) error {
 	return nil
 }
 
-func readQuery(c *gin.Context, f form) (authz.TokenQuery, error) {
-	credentials, err := readCredentials(c.Request, f)
-	if err != nil {
-		return authz.TokenQuery{}, err
+func readQuery(c *gin.Context, r request) (authz.TokenQuery, error) {
+	if r.unreadable != nil {
+		return authz.TokenQuery{}, r.unreadable
 	}
-	note(c, credentials)
+	note(c, r.credentials)
 	return authz.TokenQuery{
-		Credentials: credentials, Token: authz.Secret(f.value("token")), Address: c.ClientIP(), UserAgent: c.Request.UserAgent(),
+		Credentials: r.credentials, Token: authz.Secret(r.value("token")), Address: c.ClientIP(), UserAgent: c.Request.UserAgent(),
 	}, nil
 }
 
