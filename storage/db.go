@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"chancery/authz"
 	"chancery/storage/migrations"
 
 	"github.com/cenkalti/backoff/v5"
@@ -34,6 +35,11 @@ type Options struct {
 // DB is an open database. It satisfies the store interfaces of packages authz
 // and keys, and is safe for concurrent use.
 type DB struct {
+	// OnEvents, when set before the first call, is told of security events
+	// once they are committed, in their order. Repetitions that were left out
+	// for their Once may be among them.
+	OnEvents func(ctx context.Context, events []authz.Event)
+
 	dialect migrations.Dialect
 	options Options
 	// write and read are the same on Postgres. On SQLite all writes go through

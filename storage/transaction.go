@@ -18,8 +18,19 @@ const maxTries = 4
 // connection before the statement) is tried again; do must therefore only
 // write through tx.
 func (db *DB) transaction(ctx context.Context, do func(tx *gorm.DB) error) error {
-	return db.retry(ctx, func() error { return db.write.WithContext(ctx).Transaction(do) })
+	var stored []authz.Event
+	err := db.retry(ctx, func() error {
+		stored = nil
+		return db.write.WithContext(ctx).Set(storedEvents, &stored).Transaction(do)
+	})
+	if err == nil && db.OnEvents != nil && len(stored) > 0 {
+		db.OnEvents(ctx, stored)
+	}
+	return err
 }
+
+// storedEvents is the setting of a transaction that collects its events.
+const storedEvents = "chancery:events"
 
 // statement runs one writing statement, under the same promises as
 // transaction but without BEGIN and COMMIT.

@@ -47,6 +47,11 @@ func TestSessionLife(t *testing.T) {
 			t.Errorf("after a reuse the newest token answers %s", dead.body)
 		}
 
+		eventually(t, "the log tells of the login and of the reuse", func() bool {
+			log := n.stderr.String()
+			return strings.Contains(log, `"msg":"security event","event":"login_succeeded"`) && strings.Contains(log, `"msg":"security event","event":"reuse_detected"`)
+		})
+
 		session := n.login(first)
 		n.mustPost(http.StatusOK, "/oauth/revoke", "client_id", first.ClientID, "token", session.str("refresh_token"))
 		n.mustPost(http.StatusBadRequest, "/oauth/token", refreshForm(first, session.str("refresh_token"))...)

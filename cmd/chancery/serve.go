@@ -53,6 +53,7 @@ func (c *command) serve(ctx context.Context, a *app) error {
 	if err := c.firstStart(ctx, a); err != nil {
 		return err
 	}
+	a.db.OnEvents = a.logEvents
 	events := storage.NewEventWriter(a.db, a.log)
 	throttle, closeThrottle, err := a.throttle()
 	if err != nil {
