@@ -8,7 +8,8 @@ import (
 
 // Code is the machine-readable kind of an expected failure. The first group
 // are the error codes of RFC 6749 section 5.2, RFC 8707 section 2 and RFC 7009
-// section 2.2.1; the second group belongs to administration.
+// section 2.2.1; the second group belongs to administration, the third
+// to the account API, beginning with the codes of RFC 6750 section 3.1.
 type Code string
 
 // The codes of expected failures.
@@ -25,6 +26,12 @@ const (
 	InvalidInput Code = "invalid_input"
 	NotFound     Code = "not_found"
 	Conflict     Code = "conflict"
+
+	InvalidToken        Code = "invalid_token"
+	InsufficientScope   Code = "insufficient_scope"
+	InvalidConfirmation Code = "invalid_confirmation"
+	WrongPassword       Code = "wrong_password"
+	Unsupported         Code = "unsupported"
 )
 
 // Error is an expected failure: its code and description are meant for the
@@ -35,6 +42,8 @@ type Error struct {
 	Description string
 	// Cause tells a client why its session was refused; see Cause.
 	Cause Cause
+	// Scope is the one that an access token lacked.
+	Scope string
 	// RetryAfter is set for a caller who has tried too often: how long to wait.
 	RetryAfter time.Duration
 	// Err is what happened underneath, for logs alone. It may be nil.

@@ -32,6 +32,7 @@ const (
 	EventUserDeleted     EventKind = "user_deleted"
 	EventRolesChanged    EventKind = "roles_changed"
 	EventPasswordChanged EventKind = "password_changed"
+	EventEmailChanged    EventKind = "email_changed"
 )
 
 // Event is one line of the security log. Every field but Kind and Time may be

@@ -43,6 +43,14 @@ func errBusy(err error) *Error {
 	return &Error{Code: TemporarilyUnavailable, Description: "Too many logins at once. Try again.", Err: err}
 }
 
+// passwordError translates what a check of the user's password could not do.
+func passwordError(user User, err error) error {
+	if errors.Is(err, password.ErrBusy) {
+		return errBusy(err)
+	}
+	return fmt.Errorf("user %s: %w", user.ID, err)
+}
+
 // Login checks a user's password. It is the only way in: every grant and page
 // that takes a password calls it. Unknown users are throttled as known ones
 // are, and cost the same work. The error has code InvalidGrant, the same for
@@ -64,11 +72,8 @@ func (s *Service) Login(ctx context.Context, clientID, username string, secret S
 		return Login{}, err
 	}
 	ok, rehash, err := s.Passwords.Verify(ctx, user.PasswordHash, secret.Reveal())
-	if errors.Is(err, password.ErrBusy) {
-		return Login{}, errBusy(err)
-	}
 	if err != nil {
-		return Login{}, fmt.Errorf("user %s: %w", user.ID, err)
+		return Login{}, passwordError(user, err)
 	}
 	now := s.now()
 	if !ok || !user.Active(now) || user.MustChange {

@@ -14,7 +14,9 @@ type PurgeLimits struct {
 	FamiliesBefore time.Time
 	EventsBefore   time.Time
 	DeniedBefore   time.Time
-	Limit          int
+	// ConfirmationsBefore compares with when a mailed link or code expires.
+	ConfirmationsBefore time.Time
+	Limit               int
 }
 
 // PurgeStore deletes what is over.
@@ -55,7 +57,8 @@ func (p *Purger) Tick(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	limits := PurgeLimits{
-		FamiliesBefore: now.Add(-familyGrace), EventsBefore: now.Add(-p.EventRetention), DeniedBefore: now, Limit: purgeBatch,
+		FamiliesBefore: now.Add(-familyGrace), EventsBefore: now.Add(-p.EventRetention), DeniedBefore: now,
+		ConfirmationsBefore: now, Limit: purgeBatch,
 	}
 	total := 0
 	for {

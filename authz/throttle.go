@@ -80,6 +80,16 @@ const (
 	knownAddress = 30 * 24 * time.Hour
 )
 
+// Limits of what is throttled besides logins: those of people who try a few
+// times.
+var (
+	limitMail     = Bucket{Key: "mail", Burst: 10, Period: time.Hour}           // mails about one account, from addresses that it is not known from
+	limitMailPair = Bucket{Key: "mail-pair", Burst: 5, Period: time.Hour}       // mails about one account, from one network address
+	limitMailFrom = Bucket{Key: "mail-from", Burst: 20, Period: time.Hour}      // mails asked for from one network address
+	limitConfirm  = Bucket{Key: "confirm", Burst: 30, Period: 10 * time.Minute} // links and codes sent in
+	limitStrength = Bucket{Key: "strength", Burst: 120, Period: time.Minute}    // estimates of a password's strength
+)
+
 // Wrong secrets of one client from one address, and from one address at all.
 var (
 	limitSecret  = Bucket{Key: "secret", Burst: 20, Period: time.Minute}
@@ -155,6 +165,27 @@ func (t *Throttle) succeeded(ctx context.Context, a attempt) {
 	}
 	t.Limiter.Reset(ctx, a.pair(t.Policy))
 	t.Limiter.Remember(ctx, a.known(), knownAddress)
+}
+
+// mail counts a mail about the account or address with the normalised name.
+func (t *Throttle) mail(ctx context.Context, name, address string) error {
+	if t == nil || t.Limiter == nil {
+		return nil
+	}
+	a := newAttempt(name, "", address)
+	buckets := []Bucket{limitMailPair.of(name, a.network), limitMailFrom.of(a.network)}
+	if !t.Limiter.Remembers(ctx, a.known()) {
+		buckets = append(buckets, limitMail.of(name))
+	}
+	return throttled(t.Limiter.Take(ctx, buckets))
+}
+
+// take counts any other action.
+func (t *Throttle) take(ctx context.Context, buckets ...Bucket) error {
+	if t == nil || t.Limiter == nil {
+		return nil
+	}
+	return throttled(t.Limiter.Take(ctx, buckets))
 }
 
 func secretBuckets(clientID, address string) []Bucket {

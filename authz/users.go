@@ -13,8 +13,11 @@ import (
 // that is stored in the same transaction.
 type UserChange struct {
 	UserID string
-	Now    time.Time
-	Event  Event
+	// Epoch is the user's as it was read: the change is made only while it is
+	// still so. Zero makes it in any case.
+	Epoch int64
+	Now   time.Time
+	Event Event
 	// Ending says why and by whom the user's sessions end, for the changes
 	// that end them.
 	Ending Ending
@@ -36,7 +39,7 @@ type PasswordChange struct {
 
 // UserStore keeps the users. Each change is one transaction that begins with
 // its write and stores the change's event; ErrNotFound means that there is no
-// such user.
+// such user, or that its epoch is another than the change names.
 type UserStore interface {
 	// UserByName returns the user with the normalised name, or ErrNotFound.
 	UserByName(ctx context.Context, name string) (User, error)
@@ -134,7 +137,7 @@ func newPasswordHash(ctx context.Context, policy *password.Policy, hasher *passw
 	}
 	switch {
 	case errors.Is(err, password.ErrUnacceptable):
-		return "", &Error{Code: InvalidInput, Description: err.Error()}
+		return "", unacceptable(err)
 	case errors.Is(err, password.ErrBusy):
 		return "", errBusy(err)
 	case err != nil:
@@ -142,6 +145,9 @@ func newPasswordHash(ctx context.Context, policy *password.Policy, hasher *passw
 	}
 	return hash, nil
 }
+
+// unacceptable tells why a password may not be set.
+func unacceptable(err error) *Error { return &Error{Code: InvalidInput, Description: err.Error()} }
 
 // Find returns the user with the username. The error has code NotFound.
 func (u *Users) Find(ctx context.Context, username string) (User, error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"os"
@@ -43,6 +44,7 @@ func (c Config) check() Problems {
 	c.checkKeys(p)
 	c.checkPassword(p)
 	c.checkThrottle(p)
+	c.checkMail(p)
 	p.require(c.Sessions.MaxPerUser >= 1 && c.Sessions.MaxPerUser <= 10_000, "sessions.max_per_user", "%d: want 1 to 10000", c.Sessions.MaxPerUser)
 	p.require(c.Events.Retention >= time.Hour, "events.retention", "%s: want at least 1h", c.Events.Retention)
 	p.require(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "%q: want debug, info, warn or error", c.Log.Level)
@@ -87,6 +89,14 @@ func (c Config) checkThrottle(p *checker) {
 	address, err := url.Parse(c.RedisURL)
 	redis := err == nil && slices.Contains([]string{"redis", "rediss", "unix"}, address.Scheme) && (address.Host != "" || address.Path != "")
 	p.require(c.RedisURL == "" || redis, "redis_url", "want a redis:// or rediss:// address")
+}
+
+func (c Config) checkMail(p *checker) {
+	address, err := url.Parse(c.SMTP.URL)
+	p.require(c.SMTP.URL == "" || (err == nil && (address.Scheme == "smtp" || address.Scheme == "smtps") && address.Hostname() != ""),
+		"smtp.url", "want smtp://[user:password@]host[:port] or smtps://…")
+	_, err = mail.ParseAddress(c.SMTP.From)
+	p.require(c.SMTP.From == "" || err == nil, "smtp.from", "%q: want an address, such as %q", c.SMTP.From, "Notes <no-reply@notes.example>")
 }
 
 // file requires that a named file exists; an empty name stands for none.

@@ -28,6 +28,8 @@ type Config struct {
 	Sessions          Sessions      `koanf:"sessions"`
 	Throttle          Throttle      `koanf:"throttle"`
 	RedisURL          string        `koanf:"redis_url" secret:"url"`
+	Registration      Registration  `koanf:"registration"`
+	SMTP              SMTP          `koanf:"smtp"`
 	Events            Events        `koanf:"events"`
 	Log               Log           `koanf:"log"`
 }
@@ -74,6 +76,18 @@ type Password struct {
 	Waiting    int `koanf:"waiting"`
 }
 
+// Registration opens or closes the registration of users.
+type Registration struct {
+	Enabled bool `koanf:"enabled"`
+}
+
+// SMTP names the server that takes mails to users, and who sends them. From is
+// no-reply at the issuer's host if empty.
+type SMTP struct {
+	URL  string `koanf:"url" secret:"url"`
+	From string `koanf:"from"`
+}
+
 // Sessions bounds the sessions of one user; the oldest ends for a new one.
 type Sessions struct {
 	MaxPerUser int `koanf:"max_per_user"`
@@ -117,6 +131,7 @@ func Default() Config {
 		Keys:          Keys{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, JWKSMaxAge: 10 * time.Minute},
 		PasswordGrant: PasswordGrant{Enabled: true},
 		Password:      Password{MinLength: 8, MemoryKiB: 19456, Iterations: 2, Parallelism: 1, Waiting: 100},
+		Registration:  Registration{Enabled: true},
 		Sessions:      Sessions{MaxPerUser: 100},
 		Throttle:      Throttle{Enabled: true, Pair: 10, Account: 30, Address: 120, Client: 3000},
 		Events:        Events{Retention: 90 * 24 * time.Hour},
@@ -134,6 +149,22 @@ func (c Config) Database() string {
 		return c.DatabaseURL
 	}
 	return filepath.Join(c.DataDir, "chancery.db")
+}
+
+// Development reports whether this is a machine to try things on: an http
+// issuer, which only a loopback address may have.
+func (c Config) Development() bool {
+	issuer, err := url.Parse(c.Issuer)
+	return err == nil && issuer.Scheme == "http"
+}
+
+// Sender returns who mails to users come from.
+func (c Config) Sender() string {
+	issuer, err := url.Parse(c.Issuer)
+	if c.SMTP.From != "" || err != nil {
+		return c.SMTP.From
+	}
+	return "no-reply@" + issuer.Hostname()
 }
 
 // ClockSkew is how far apart the clocks of nodes and verifiers may be. It is

@@ -79,6 +79,8 @@ func valueOf(t *testing.T, c configs.Config, key string) string {
 	switch key {
 	case "database_url":
 		return c.DatabaseURL
+	case "smtp.url":
+		return c.SMTP.URL
 	case "redis_url":
 		return c.RedisURL
 	case "database_direct_url":
@@ -193,6 +195,9 @@ func precedences(t *testing.T) map[string]precedence {
 		"keys.publish_ahead":           {file: "1h", env: "2h", flag: "3h"},
 		"keys.jwks_max_age":            {file: "1m", env: "2m", flag: "3m"},
 		"password_grant.enabled":       {file: "false", env: "true", flag: "false"},
+		"registration.enabled":         {file: "false", env: "true", flag: "false"},
+		"smtp.url":                     {file: "smtp://a.example", env: "smtps://b.example:465", flag: "smtp://u@c.example:25"},
+		"smtp.from":                    {file: "a@mail.example", env: "B <b@mail.example>", flag: "c@mail.example"},
 		"sessions.max_per_user":        {file: "5", env: "6", flag: "7"},
 		"throttle.enabled":             {file: "false", env: "true", flag: "false"},
 		"throttle.pair":                {file: "1", env: "2", flag: "3"},
@@ -262,7 +267,7 @@ refresh: {lost_response_budget: 7}
 
 func TestSecretFiles(t *testing.T) {
 	for key, value := range map[string]string{
-		"database_url": "a.db", "master_key": keyA, "database_direct_url": "postgres://direct.example/d", "redis_url": "rediss://:hunter2@redis.example/1",
+		"database_url": "a.db", "master_key": keyA, "database_direct_url": "postgres://direct.example/d", "redis_url": "rediss://:hunter2@redis.example/1", "smtp.url": "smtp://u:hunter2@mail.example",
 	} {
 		t.Run(key, func(t *testing.T) {
 			flags := map[string]string{}
@@ -312,7 +317,7 @@ func TestSecretGivenTwice(t *testing.T) {
 }
 
 func TestFileVariablesAreForSecretsOnly(t *testing.T) {
-	secrets := []string{"database_url", "database_direct_url", "master_key", "redis_url"}
+	secrets := []string{"database_url", "database_direct_url", "master_key", "redis_url", "smtp.url"}
 	path := write(t, "127.0.0.1:1")
 	for _, v := range configs.Default().Values() {
 		if slices.Contains(secrets, v.Key) {
@@ -377,7 +382,7 @@ var invalid = map[string]string{
 	"refresh.lost_response_window": "-1s", "refresh.lost_response_budget": "101",
 	"keys.rotation_period": "-3h", "keys.publish_ahead": "-1h", "keys.jwks_max_age": "0s",
 	"password.memory_kib": "1048577", "password.iterations": "21", "password.parallelism": "0",
-	"sessions.max_per_user": "0", "throttle.pair": "0", "throttle.account": "0", "throttle.address": "0", "throttle.client": "1000001", "redis_url": "http://a.example",
+	"sessions.max_per_user": "0", "throttle.pair": "0", "throttle.account": "0", "throttle.address": "0", "throttle.client": "1000001", "redis_url": "http://a.example", "smtp.url": "http://a.example", "smtp.from": "nobody",
 	"password.min_length": "7", "password.concurrent": "-1", "password.waiting": "0", "password.blocklist_file": "/does/not/exist",
 	"events.retention": "1s", "log.level": "loud", "log.format": "xml",
 }
@@ -478,6 +483,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	good := map[string]string{"master_key": keyA}
 	for name, s := range map[string]configs.Sources{
 		"password of database_url":            {Flags: map[string]string{"database_url": "postgres://u:hunter2@h.example/d", "master_key": keyA}},
+		"password of smtp.url":                {Flags: map[string]string{"smtp.url": "http://u:hunter2@mail.example"}},
 		"password of redis_url":               {Flags: map[string]string{"redis_url": "http://u:hunter2@redis.example"}},
 		"password of database_direct_url":     {Flags: map[string]string{"database_url": "postgres://h.example/d", "database_direct_url": "postgres://u:hunter2@h.example/d", "master_key": keyA}},
 		"password in the query":               {Flags: map[string]string{"database_url": "postgres://u@h.example/d?password=hunter2", "master_key": keyA}},

@@ -67,10 +67,17 @@ func (db *DB) UserForLogin(ctx context.Context, name string, now time.Time) (aut
 	return row.User.user(), row.Sessions, err
 }
 
-// UserByName implements authz.UserStore.
+// UserByName implements authz.UserStore and authz.AccountStore.
 func (db *DB) UserByName(ctx context.Context, name string) (authz.User, error) {
 	var row userRow
 	err := db.query(ctx, func(tx *gorm.DB) error { return tx.Where("name = ?", name).Take(&row).Error })
+	return row.user(), err
+}
+
+// UserByID implements authz.AccountStore.
+func (db *DB) UserByID(ctx context.Context, id string) (authz.User, error) {
+	var row userRow
+	err := db.query(ctx, func(tx *gorm.DB) error { return tx.Where("id = ?", id).Take(&row).Error })
 	return row.user(), err
 }
 
@@ -121,11 +128,13 @@ func setRoles(tx *gorm.DB, change authz.UserChange, roles []string, columns map[
 	return live.Update("roles", words(roles)).Error
 }
 
-// SetPassword implements authz.UserStore.
+// SetPassword implements authz.UserStore and authz.AccountStore.
 func (db *DB) SetPassword(ctx context.Context, change authz.PasswordChange) error {
-	return db.changeAndEnd(ctx, change.UserChange, map[string]any{
-		"password_hash": change.Hash, "must_change": change.MustChange, "auth_epoch": gorm.Expr("auth_epoch + 1"),
-	})
+	return db.changeAndEnd(ctx, change.UserChange, passwordColumns(change))
+}
+
+func passwordColumns(change authz.PasswordChange) map[string]any {
+	return map[string]any{"password_hash": change.Hash, "must_change": change.MustChange, "auth_epoch": gorm.Expr("auth_epoch + 1")}
 }
 
 // BanUser implements authz.BanStore.
@@ -142,12 +151,15 @@ func (db *DB) UnbanUser(ctx context.Context, change authz.UserChange) error {
 	})
 }
 
-// DeleteUser implements authz.UserStore.
+// DeleteUser implements authz.UserStore and authz.AccountStore.
 func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 	return db.transaction(ctx, func(tx *gorm.DB) error {
 		// The write of the user row comes first: it waits for logins that hold
 		// a share lock on it and lets none in behind it.
-		if err := one(tx.Where("id = ?", change.UserID).Delete(&userRow{}), authz.ErrNotFound); err != nil {
+		if err := one(userOfChange(tx, change).Delete(&userRow{}), authz.ErrNotFound); err != nil {
+			return err
+		}
+		if err := tx.Where("user_id = ?", change.UserID).Delete(&confirmationRow{}).Error; err != nil {
 			return err
 		}
 		if _, err := db.endSessions(tx, change.Ending); err != nil {
@@ -164,21 +176,32 @@ func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 	})
 }
 
+// userOfChange selects the user, if its epoch is the one that the change names.
+func userOfChange(tx *gorm.DB, change authz.UserChange) *gorm.DB {
+	tx = tx.Where("id = ?", change.UserID)
+	if change.Epoch != 0 {
+		tx = tx.Where("auth_epoch = ?", change.Epoch)
+	}
+	return tx
+}
+
 // changeAndEnd changes the user and ends the sessions that the change says.
 func (db *DB) changeAndEnd(ctx context.Context, change authz.UserChange, columns map[string]any) error {
-	return db.transaction(ctx, func(tx *gorm.DB) error {
-		if err := updateUser(tx, change, columns); err != nil {
-			return err
-		}
-		_, err := db.endSessions(tx, change.Ending)
+	return db.transaction(ctx, func(tx *gorm.DB) error { return db.updateAndEnd(tx, change, columns) })
+}
+
+func (db *DB) updateAndEnd(tx *gorm.DB, change authz.UserChange, columns map[string]any) error {
+	if err := updateUser(tx, change, columns); err != nil {
 		return err
-	})
+	}
+	_, err := db.endSessions(tx, change.Ending)
+	return err
 }
 
 // updateUser writes columns of one user and stores the change's event.
 func updateUser(tx *gorm.DB, change authz.UserChange, columns map[string]any) error {
 	columns["updated_at"] = millis(change.Now)
-	if err := one(tx.Model(&userRow{}).Where("id = ?", change.UserID).Updates(columns), authz.ErrNotFound); err != nil {
+	if err := one(userOfChange(tx.Model(&userRow{}), change).Updates(columns), authz.ErrNotFound); err != nil {
 		return err
 	}
 	return insertEvents(tx, change.Event)

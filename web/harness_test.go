@@ -37,15 +37,18 @@ const (
 
 // server is the real service over the store in memory, behind real endpoints.
 type server struct {
-	t       testing.TB
-	handler *web.Server
-	store   *authztest.Memory
-	clock   *testClock
-	rotator *keys.Rotator
-	log     *syncBuffer
-	users   *authz.Users
-	clients *authz.Clients
-	service *authz.Service
+	t        testing.TB
+	handler  *web.Server
+	store    *authztest.Memory
+	clock    *testClock
+	rotator  *keys.Rotator
+	log      *syncBuffer
+	users    *authz.Users
+	clients  *authz.Clients
+	service  *authz.Service
+	accounts *authz.Accounts
+	// mails are those that were sent, in their order.
+	mails []authz.Mail
 	// secrets of the confidential clients by id.
 	secrets map[string]authz.Secret
 }
@@ -90,8 +93,9 @@ type options struct {
 	trustedProxies []string
 	refresh        authz.RefreshPolicy
 	// throttle is nil for a server that throttles nothing.
-	throttle    *authz.ThrottlePolicy
-	maxSessions int
+	throttle           *authz.ThrottlePolicy
+	maxSessions        int
+	registrationClosed bool
 }
 
 // newServer returns a server with these clients:
@@ -137,8 +141,11 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	}
 	s.register()
 	registry.Invalidate()
+	s.accounts = &authz.Accounts{
+		Service: s.service, Policy: policy, Users: s.store, Confirmations: s.store, Mailer: s, Registration: !o.registrationClosed,
+	}
 	s.handler, err = web.New(web.Options{
-		Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant,
+		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant,
 		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,
 		Ready: []web.Check{{Name: "database", Run: func(ctx context.Context) error { _, err := s.store.Registrations(ctx); return err }}},
 	})
@@ -146,6 +153,9 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	must(t, s.handler.Documents.Rebuild(t.Context()))
 	return s
 }
+
+// Send implements authz.Mailer.
+func (s *server) Send(mail authz.Mail) { s.mails = append(s.mails, mail) }
 
 func (s *server) newRotator() {
 	master, err := keys.ParseMasterKeys(strings.Repeat("A", 43))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/web/account"
 	"chancery/web/oauth"
 	"chancery/web/respond"
 	"chancery/web/wellknown"
@@ -25,6 +26,8 @@ type Options struct {
 	// Issuer is the configured URL; answers never depend on the Host header.
 	Issuer  string
 	Service oauth.Service
+	// Accounts answers the account API.
+	Accounts *authz.Accounts
 	// Registry answers for clients' origins and the registered resources.
 	Registry      *authz.Registry
 	Keys          wellknown.KeySet
@@ -74,6 +77,8 @@ func New(o Options) (*Server, error) {
 		Cookies: oauth.Cookies{Path: base + "/oauth", Secure: issuer.Scheme == "https"},
 	}
 	members := endpoints.Mount(engine.Group(base), o.Issuer)
+	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Clients: o.Registry, Respond: responder}
+	accounts.Mount(engine.Group(base))
 	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: responder, MaxAge: o.JWKSMaxAge}
 	if err := documents.Mount(engine, members); err != nil {
 		return nil, err

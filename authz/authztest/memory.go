@@ -20,6 +20,8 @@ type Store interface {
 	authz.UserStore
 	authz.BanStore
 	authz.ImportStore
+	authz.AccountStore
+	authz.ConfirmationStore
 	authz.FamilyStore
 	authz.SessionStore
 	authz.DenyStore
@@ -39,6 +41,7 @@ type Memory struct {
 	users         map[string]authz.User
 	families      map[authz.Hash]authz.Family
 	denied        map[string]time.Time
+	confirmations map[authz.Hash]authz.Confirmation
 	lists         []authz.Lease
 	kinds         []authz.StatusKind
 	events        []authz.Event
@@ -59,7 +62,7 @@ type workLease struct {
 func NewMemory() *Memory {
 	return &Memory{
 		clients: map[string]authz.Client{}, resources: map[string]authz.Resource{}, users: map[string]authz.User{},
-		families: map[authz.Hash]authz.Family{}, denied: map[string]time.Time{}, once: map[string]bool{},
+		families: map[authz.Hash]authz.Family{}, denied: map[string]time.Time{}, confirmations: map[authz.Hash]authz.Confirmation{}, once: map[string]bool{},
 		leases: map[string]workLease{}, Calls: map[string]int{},
 	}
 }

@@ -27,7 +27,7 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 	if err := m.begin(ctx, "Purge"); err != nil {
 		return 0, err
 	}
-	families, denied, events := 0, 0, 0
+	families, denied, events, confirmations := 0, 0, 0, 0
 	for hash, family := range m.families {
 		if family.AbsoluteExpiresAt.Before(limits.FamiliesBefore) && families < limits.Limit {
 			delete(m.families, hash)
@@ -40,6 +40,12 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 			denied++
 		}
 	}
+	for hash, c := range m.confirmations {
+		if c.ExpiresAt.Before(limits.ConfirmationsBefore) && confirmations < limits.Limit {
+			delete(m.confirmations, hash)
+			confirmations++
+		}
+	}
 	m.events = slices.DeleteFunc(m.events, func(e authz.Event) bool {
 		old := e.Time.Before(limits.EventsBefore) && events < limits.Limit
 		if old {
@@ -48,5 +54,5 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 		}
 		return old
 	})
-	return families + denied + events, nil
+	return families + denied + events + confirmations, nil
 }

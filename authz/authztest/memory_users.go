@@ -122,6 +122,19 @@ func (m *Memory) InsertUser(ctx context.Context, user authz.User, event authz.Ev
 	return nil
 }
 
+// UserByID implements authz.AccountStore.
+func (m *Memory) UserByID(ctx context.Context, id string) (authz.User, error) {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "UserByID"); err != nil {
+		return authz.User{}, err
+	}
+	user, ok := m.users[id]
+	if !ok {
+		return authz.User{}, authz.ErrNotFound
+	}
+	return user, nil
+}
+
 // ListUsers implements authz.UserStore.
 func (m *Memory) ListUsers(ctx context.Context, p authz.Page) ([]authz.User, error) {
 	defer m.mu.Unlock()
@@ -151,12 +164,14 @@ func (m *Memory) setRoles(change authz.UserChange, roles []string) {
 
 // SetPassword implements authz.UserStore.
 func (m *Memory) SetPassword(ctx context.Context, change authz.PasswordChange) error {
-	return m.changeUser(ctx, "SetPassword", change.UserChange, func(user *authz.User) {
-		user.PasswordHash, user.MustChange = change.Hash, change.MustChange
-		user.AuthEpoch++
-		m.users[user.ID] = *user
-		m.endSessions(change.Ending)
-	})
+	return m.changeUser(ctx, "SetPassword", change.UserChange, func(user *authz.User) { m.setPassword(*user, change) })
+}
+
+func (m *Memory) setPassword(user authz.User, change authz.PasswordChange) {
+	user.PasswordHash, user.MustChange, user.UpdatedAt = change.Hash, change.MustChange, change.Now
+	user.AuthEpoch++
+	m.users[user.ID] = user
+	m.endSessions(change.Ending)
 }
 
 // DeleteUser implements authz.UserStore.
@@ -170,6 +185,11 @@ func (m *Memory) DeleteUser(ctx context.Context, change authz.UserChange) error 
 			}
 		}
 		delete(m.users, user.ID)
+		for hash, c := range m.confirmations {
+			if c.UserID == user.ID {
+				delete(m.confirmations, hash)
+			}
+		}
 	})
 }
 
@@ -197,7 +217,7 @@ func (m *Memory) changeUser(ctx context.Context, method string, change authz.Use
 		return err
 	}
 	user, ok := m.users[change.UserID]
-	if !ok {
+	if !ok || (change.Epoch != 0 && user.AuthEpoch != change.Epoch) {
 		return authz.ErrNotFound
 	}
 	user.UpdatedAt = change.Now

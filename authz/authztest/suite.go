@@ -3,6 +3,7 @@ package authztest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,13 +16,23 @@ import (
 // T0 is when the sample rows come to be.
 var T0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// suiteCase is one promise of a store.
+type suiteCase struct {
+	name string
+	run  func(t *testing.T, store Store)
+}
+
 // Suite runs every case against a fresh store that open returns. No store may
 // leave a case out.
 func Suite(t *testing.T, open func(t *testing.T) Store) {
-	cases := []struct {
-		name string
-		run  func(t *testing.T, store Store)
-	}{
+	for _, c := range slices.Concat(registrationCases(), accountCases(), sessionCases(), otherCases()) {
+		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
+	}
+}
+
+// registrationCases are about clients, resources and declarations.
+func registrationCases() []suiteCase {
+	return []suiteCase{
 		{"Clients/StoredWhole", clientStoredWhole},
 		{"Clients/UnknownAndTaken", clientUnknownAndTaken},
 		{"Clients/UpdateComparesVersion", clientUpdate},
@@ -30,6 +41,14 @@ func Suite(t *testing.T, open func(t *testing.T) Store) {
 		{"Clients/Pages", clientPages},
 		{"Resources/StoredWhole", resourceStoredWhole},
 		{"Resources/ClientsThatNameIt", resourceClients},
+		{"Apply/AllOrNothing", applyAllOrNothing},
+		{"Apply/OldVersionIsAConflict", applyConflict},
+	}
+}
+
+// accountCases are about users and what is mailed to them.
+func accountCases() []suiteCase {
+	return []suiteCase{
 		{"Users/StoredWhole", userStoredWhole},
 		{"Users/NameIsUniqueAndCaseSensitive", userNames},
 		{"Users/VerifiedAddressIsUnique", userAddresses},
@@ -44,6 +63,20 @@ func Suite(t *testing.T, open func(t *testing.T) Store) {
 		{"Users/ImportAllOrNothing", userImport},
 		{"Users/ConcurrentImportsOfOneBatch", userConcurrentImports},
 		{"Users/Pages", userPages},
+		{"Confirmations/Tries", confirmationTries},
+		{"Confirmations/ConcurrentTries", confirmationConcurrentTries},
+		{"Confirmations/Register", confirmationRegisters},
+		{"Confirmations/UsedOnce", confirmationUsedOnce},
+		{"Confirmations/ChangeEmail", confirmationChangesEmail},
+		{"Confirmations/ResetPassword", confirmationResetsPassword},
+		{"Confirmations/ConcurrentResets", confirmationRacesReset},
+		{"Users/ChangesNameTheEpoch", changeNamesEpoch},
+	}
+}
+
+// sessionCases are about families, as a refresh and as a list sees them.
+func sessionCases() []suiteCase {
+	return []suiteCase{
 		{"Families/StoredWhole", familyStoredWhole},
 		{"Families/InsertChecksUser", familyInsertChecksUser},
 		{"Families/InsertChecksClient", familyInsertChecksClient},
@@ -66,16 +99,17 @@ func Suite(t *testing.T, open func(t *testing.T) Store) {
 		{"Sessions/Trim", sessionsTrim},
 		{"Sessions/ConcurrentTrims", sessionsConcurrentTrims},
 		{"Sessions/ListFilters", sessionsList},
+	}
+}
+
+// otherCases are about what goes along with them.
+func otherCases() []suiteCase {
+	return []suiteCase{
 		{"Denylist", denylist},
 		{"Indexes/NeverGivenTwice", indexes},
 		{"Events/OnceAndFilters", events},
-		{"Apply/AllOrNothing", applyAllOrNothing},
-		{"Apply/OldVersionIsAConflict", applyConflict},
 		{"Purge/DeletesOnlyWhatIsOver", purge},
 		{"Purge/LeaseHasOneHolder", lease},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
 }
 

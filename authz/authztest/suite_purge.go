@@ -17,14 +17,17 @@ func purge(t *testing.T, store Store) {
 		family.AbsoluteExpiresAt = T0.Add(time.Duration(n) * time.Hour)
 		must(t, store.InsertFamily(t.Context(), family, 1))
 		must(t, store.Deny(t.Context(), fmt.Sprint("jti", n), T0.Add(time.Duration(n)*time.Hour)))
+		confirmation := sampleConfirmation(n, authz.ConfirmReset, userID)
+		confirmation.ExpiresAt = T0.Add(time.Duration(n) * time.Hour)
+		must(t, store.InsertConfirmation(t.Context(), confirmation))
 		must(t, store.AppendEvents(t.Context(), []authz.Event{sampleEvent(fmt.Sprint("id", n), T0.Add(time.Duration(n)*time.Hour))}))
 	}
 	cut := T0.Add(2 * time.Hour)
-	limits := authz.PurgeLimits{FamiliesBefore: cut, DeniedBefore: cut, EventsBefore: cut, Limit: 10}
+	limits := authz.PurgeLimits{FamiliesBefore: cut, DeniedBefore: cut, EventsBefore: cut, ConfirmationsBefore: cut, Limit: 10}
 	n, err := store.Purge(t.Context(), limits)
 	must(t, err)
-	if n != 7 { // two of each kind, and the event of the user's creation
-		t.Errorf("Purge deleted %d rows, want 7", n)
+	if n != 9 { // two of each kind, and the event of the user's creation
+		t.Errorf("Purge deleted %d rows, want 9", n)
 	}
 	families, err := store.ListSessions(t.Context(), authz.SessionFilter{Page: authz.Page{Limit: 10}})
 	must(t, err)

@@ -30,19 +30,22 @@ var imports = map[string][]string{
 	"storage/limits":  {"authz"},
 	"web/respond":     {"authz"},
 	// level 3
+	"web/account":   {"authz", "authz/password", "web/respond"},
 	"web/oauth":     {"authz", "authz/claims", "web/respond"},
 	"web/wellknown": {"authz", "authz/claims", "web/respond"},
 	// level 4
-	"web": {"authz", "authz/claims", "web/oauth", "web/respond", "web/wellknown"},
+	"web": {"authz", "authz/claims", "web/account", "web/oauth", "web/respond", "web/wellknown"},
 	// level 5
+	"cmd/chancery/internal/mail":     {"authz"},
+	"cmd/chancery/internal/smtptest": {},
 	"cmd/chancery": {
-		"authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/limits", "storage/migrations",
+		"cmd/chancery/internal/mail", "authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/limits", "storage/migrations",
 		"web", "web/oauth", "web/respond", "web/wellknown",
 	},
 }
 
 // testHelpers may be imported by tests everywhere and by nothing else.
-var testHelpers = []string{"authz/authztest", "keys/keystest", "storage/pgtest"}
+var testHelpers = []string{"authz/authztest", "keys/keystest", "storage/pgtest", "cmd/chancery/internal/smtptest"}
 
 // foreign says which of our packages alone may import a library.
 var foreign = []struct {
@@ -57,6 +60,7 @@ var foreign = []struct {
 	{"github.com/pressly/goose", []string{"storage"}, "the schema stays in storage"},
 	{"github.com/glebarez", []string{"storage"}, "drivers stay in storage"},
 	{"github.com/jackc/pgx", []string{"storage"}, "drivers stay in storage"},
+	{"github.com/wneessen/go-mail", []string{"cmd/chancery/internal/mail"}, "mail is sent in one place"},
 	{"github.com/redis", []string{"storage/limits"}, "counters stay in storage/limits"},
 	{"github.com/go-redis", []string{"storage/limits"}, "counters stay in storage/limits"},
 	{"github.com/prometheus", []string{"web", "storage", "cmd/chancery/internal/telemetry"}, "rules report through an observer"},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/cmd/chancery/internal/mail"
 	"chancery/storage"
 	"chancery/storage/limits"
 	"chancery/web"
@@ -60,7 +61,11 @@ func (c *command) serve(ctx context.Context, a *app) error {
 		return err
 	}
 	defer closeThrottle()
-	handler, err := a.handler(ctx, events, throttle)
+	mails, err := a.mails()
+	if err != nil {
+		return err
+	}
+	handler, err := a.handler(ctx, events, throttle, mails)
 	if err != nil {
 		return err
 	}
@@ -75,6 +80,9 @@ func (c *command) serve(ctx context.Context, a *app) error {
 	loops, background := errgroup.WithContext(background)
 	loops.Go(func() error { return events.Run(background) })
 	loops.Go(func() error { return a.watcher.Run(background) })
+	if mails != nil {
+		loops.Go(func() error { return mails.Run(background) })
+	}
 	loops.Go(func() error { return a.every(background, keyInterval, "key rotation", a.rotator.Tick) })
 	loops.Go(func() error { return a.every(background, clockInterval, "clock sync", a.clock.Sync) })
 	loops.Go(func() error { return a.every(background, purgeInterval, "purge", a.purge) })
@@ -100,7 +108,7 @@ func (a *app) prepare(ctx context.Context) error {
 }
 
 // handler wires the services behind the endpoints.
-func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *authz.Throttle) (http.Handler, error) {
+func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *authz.Throttle, mails *mail.Queue) (http.Handler, error) {
 	refreshes, err := a.refreshTokens()
 	if err != nil {
 		return nil, err
@@ -110,8 +118,12 @@ func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *aut
 		Indexes: a.indexes, Events: events, Refreshes: refreshes, Passwords: a.hasher, Signer: a.rotator.Ring,
 		Throttle: throttle,
 	}
+	accounts := &authz.Accounts{Service: service, Policy: a.policy, Users: a.db, Confirmations: a.db, Registration: a.config.Registration.Enabled}
+	if mails != nil {
+		accounts.Mailer = mails
+	}
 	server, err := web.New(web.Options{
-		Issuer: a.config.Issuer, Service: service, Registry: a.registry, Keys: a.rotator.Ring, JWKSMaxAge: a.config.Keys.JWKSMaxAge,
+		Issuer: a.config.Issuer, Service: service, Accounts: accounts, Registry: a.registry, Keys: a.rotator.Ring, JWKSMaxAge: a.config.Keys.JWKSMaxAge,
 		PasswordGrant: a.config.PasswordGrant.Enabled, TrustedProxies: a.config.TrustedProxies,
 		Ready: a.readyChecks(), Version: buildVersion(), Log: a.log, Now: a.clock.Now,
 	})
@@ -152,6 +164,23 @@ func (a *app) throttle() (throttle *authz.Throttle, closeIt func(), err error) {
 	}
 	throttle.Limiter = shared
 	return throttle, func() { local.Close(); _ = shared.Close() }, nil
+}
+
+// mails returns what sends mail: to the configured server or, in development
+// alone, to the log. It is nil when there is no way.
+func (a *app) mails() (*mail.Queue, error) {
+	switch {
+	case a.config.SMTP.URL != "":
+		transport, err := mail.NewSMTP(a.config.SMTP.URL, a.config.Sender())
+		if err != nil {
+			return nil, err
+		}
+		return mail.NewQueue(transport, a.log), nil
+	case a.config.Development():
+		return mail.NewQueue(mail.Log{Log: a.log}, a.log), nil
+	}
+	a.log.Warn("smtp.url is not set: nobody can register, reset a password or change an address")
+	return nil, nil
 }
 
 var (

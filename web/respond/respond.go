@@ -46,6 +46,8 @@ type oauthError struct {
 	Error       authz.Code  `json:"error"`
 	Description string      `json:"error_description,omitempty"`
 	Cause       authz.Cause `json:"cause,omitempty"`
+	// Scope is the one that was missing, for the challenge.
+	Scope string `json:"-"`
 }
 
 // serverError is the code of a fault of the server (RFC 6749 section 4.1.2.1).
@@ -56,6 +58,13 @@ const serverError authz.Code = "server_error"
 // alone.
 func (r Responder) Error(c *gin.Context, err error) {
 	status, body := classify(err)
+	r.head(c, err, status, body)
+	JSON(c, status, body)
+	c.Abort()
+}
+
+// head notes an error for the access log and sets the headers that go with it.
+func (r Responder) head(c *gin.Context, err error, status int, body oauthError) {
 	Note(c, slog.String("error", string(body.Error)))
 	if body.Cause != "" {
 		Note(c, slog.String("cause", string(body.Cause)))
@@ -64,16 +73,29 @@ func (r Responder) Error(c *gin.Context, err error) {
 		Note(c, slog.String("detail", err.Error()))
 	}
 	switch status {
-	case http.StatusUnauthorized:
-		c.Header("WWW-Authenticate", `Basic realm="`+r.Realm+`", charset="UTF-8"`)
+	case http.StatusUnauthorized, http.StatusForbidden:
+		if challenge := r.challenge(body); challenge != "" {
+			c.Header("WWW-Authenticate", challenge)
+		}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		c.Header("Retry-After", strconv.Itoa(retryAfter(err)))
 	case http.StatusRequestEntityTooLarge:
 		c.Header("Connection", "close")
 	}
 	NoStore(c)
-	JSON(c, status, body)
-	c.Abort()
+}
+
+// challenge says how to do better, where that is a matter of authentication.
+func (r Responder) challenge(body oauthError) string {
+	switch body.Error {
+	case authz.InvalidClient:
+		return `Basic realm="` + r.Realm + `", charset="UTF-8"`
+	case authz.InvalidToken, ErrNoToken.Code:
+		return r.bearerChallenge(body, "")
+	case authz.InsufficientScope:
+		return r.bearerChallenge(body, body.Scope)
+	}
+	return ""
 }
 
 // ErrTooLarge is returned for a request body over the limit.
@@ -83,7 +105,7 @@ func classify(err error) (int, oauthError) {
 	var expected *authz.Error
 	switch {
 	case errors.As(err, &expected):
-		return statusOf(expected), oauthError{Error: expected.Code, Description: expected.Description, Cause: expected.Cause}
+		return statusOf(expected), oauthError{Error: expected.Code, Description: expected.Description, Cause: expected.Cause, Scope: expected.Scope}
 	case errors.Is(err, ErrTooLarge):
 		return http.StatusRequestEntityTooLarge, oauthError{Error: authz.InvalidRequest, Description: "The request body is too large."}
 	case errors.Is(err, context.Canceled):
@@ -101,8 +123,14 @@ func statusOf(err *authz.Error) int {
 		return http.StatusTooManyRequests
 	}
 	switch err.Code {
-	case authz.InvalidClient:
+	case authz.InvalidClient, authz.InvalidToken, ErrNoToken.Code:
 		return http.StatusUnauthorized
+	case authz.UnauthorizedClient:
+		return http.StatusBadRequest // RFC 6749 section 5.2
+	case authz.WrongPassword, authz.InsufficientScope:
+		return http.StatusForbidden
+	case authz.Unsupported:
+		return http.StatusNotImplemented
 	case authz.TemporarilyUnavailable:
 		return http.StatusServiceUnavailable
 	case authz.NotFound:
@@ -123,14 +151,16 @@ func retryAfter(err error) int {
 }
 
 // JSON answers with a JSON body.
-func JSON(c *gin.Context, status int, body any) {
+func JSON(c *gin.Context, status int, body any) { write(c, status, "application/json", body) }
+
+func write(c *gin.Context, status int, mediaType string, body any) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		Note(c, slog.String("detail", "encode answer: "+err.Error()))
 		c.Status(http.StatusInternalServerError)
 		return
 	}
-	c.Data(status, "application/json", encoded)
+	c.Data(status, mediaType, encoded)
 }
 
 // NoStore forbids every cache to keep the answer (RFC 6749 section 5.1).

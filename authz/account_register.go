@@ -1,0 +1,135 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Registration is what a new user chooses. Without a username the address is
+// the name.
+type Registration struct {
+	Username string
+	Email    string
+	Password Secret
+}
+
+var errRegistrationClosed = fail(UnauthorizedClient, "Registration is closed.")
+
+// Register mails a link or code to the address; the account comes to be when
+// it is confirmed, so that nobody can take an address in advance that is not
+// his. A username that is taken is refused with code Conflict; whether an
+// address has an account is told to its owner alone.
+func (a *Accounts) Register(ctx context.Context, caller Caller, r Registration) (ConfirmationSent, error) {
+	client, err := a.client(ctx, caller, r.Username, r.Email, r.Password.Reveal())
+	if err != nil {
+		return ConfirmationSent{}, err
+	}
+	if !a.Registration {
+		return ConfirmationSent{}, errRegistrationClosed
+	}
+	user, err := r.user()
+	if err != nil {
+		return ConfirmationSent{}, err
+	}
+	if err := a.Policy.Check(r.Password.Reveal(), user.Username, user.Email); err != nil {
+		return ConfirmationSent{}, unacceptable(err)
+	}
+	if err := a.allowMail(ctx, client, caller, user.EmailName); err != nil {
+		return ConfirmationSent{}, err
+	}
+	if err := a.checkNameFree(ctx, user); err != nil {
+		return ConfirmationSent{}, err
+	}
+	if user.PasswordHash, err = a.hash(ctx, r.Password, user.Username, user.Email); err != nil {
+		return ConfirmationSent{}, err
+	}
+	c := a.confirmation(ConfirmRegistration, client, User{}, user.Email)
+	c.Username, c.PasswordHash = user.Username, user.PasswordHash
+	pending := newConfirmation(c, client.EmailVerificationURI, linkTTL)
+	owner, _, err := a.Service.userForLogin(ctx, user.EmailName)
+	if err != nil {
+		return ConfirmationSent{}, err
+	}
+	if owner.ID == "" {
+		return a.mailConfirmation(ctx, client, MailRegistration, pending, "", user.Email)
+	}
+	// The same is stored and answered; only the owner learns of it.
+	a.send(client, Mail{Kind: MailAccountExists, To: user.Email, Username: owner.Username})
+	return a.mailConfirmation(ctx, client, "", pending, "", "")
+}
+
+// user validates what was chosen.
+func (r Registration) user() (User, error) {
+	if r.Username == "" {
+		r.Username = strings.TrimSpace(r.Email)
+	}
+	user := User{Username: r.Username}
+	if r.Email == "" {
+		return User{}, invalidInput("email is missing")
+	}
+	if err := user.setEmail(r.Email); err != nil {
+		return User{}, err
+	}
+	var err error
+	if user.Name, err = NormalizeName(r.Username); err != nil {
+		return User{}, err
+	}
+	if strings.Contains(user.Name, "@") && user.Name != user.EmailName {
+		return User{}, invalidInput("a username with \"@\" must be the account's own address")
+	}
+	return user, nil
+}
+
+// checkNameFree refuses a username that is taken. An address as name is not
+// looked up: whether it is taken must not be told.
+func (a *Accounts) checkNameFree(ctx context.Context, user User) error {
+	if user.Name == user.EmailName {
+		return nil
+	}
+	_, err := a.Users.UserByName(ctx, user.Name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("user: %w", err)
+	}
+	return fail(Conflict, "The username is taken.")
+}
+
+// VerifyEmail confirms an address: the account is created that was asked for,
+// or gets its new address. The error has code InvalidConfirmation or Conflict.
+func (a *Accounts) VerifyEmail(ctx context.Context, caller Caller, proof Proof) (User, error) {
+	client, err := a.client(ctx, caller, proof.Token.Reveal(), proof.RequestID.Reveal(), proof.Code.Reveal())
+	if err != nil {
+		return User{}, err
+	}
+	c, err := a.confirm(ctx, client, proof, caller, ConfirmRegistration, ConfirmEmail)
+	if err != nil {
+		return User{}, err
+	}
+	if c.Purpose == ConfirmEmail {
+		return a.changeEmail(ctx, client, caller, c)
+	}
+	return a.createUser(ctx, client, caller, c)
+}
+
+func (a *Accounts) createUser(ctx context.Context, client Client, caller Caller, c Confirmation) (User, error) {
+	if !a.Registration {
+		return User{}, errRegistrationClosed
+	}
+	user, err := Registration{Username: c.Username, Email: c.Email}.user()
+	if err != nil {
+		return User{}, err
+	}
+	now := a.Service.now()
+	user.ID, user.PasswordHash, user.AuthEpoch = newUserID(), c.PasswordHash, 1
+	user.EmailVerifiedAt, user.CreatedAt, user.UpdatedAt = now, now, now
+	event := newEvent(EventUserCreated, now)
+	event.UserID, event.ClientID, event.Device, event.Detail = user.ID, client.ID, caller.device(), "registered"
+	if err := a.Confirmations.RegisterUser(ctx, c.Hash, user, event); err != nil {
+		return User{}, used(err)
+	}
+	return user, nil
+}

@@ -1,0 +1,51 @@
+package authz
+
+import (
+	"context"
+
+	"chancery/authz/claims"
+)
+
+// Principal is the user of an access token, on one of our own APIs.
+type Principal struct {
+	UserID    string
+	SessionID string
+	ClientID  string
+	Device    Device
+}
+
+var errToken = fail(InvalidToken, "The access token is not valid, or no longer.")
+
+// Principal verifies an access token for one of the server's own resources, in
+// process, and checks that its session, user and client live: an access token
+// of a session that was ended is refused at once. The error has code
+// InvalidToken or InsufficientScope.
+func (s *Service) Principal(ctx context.Context, token Secret, resource, scope string, device Device) (Principal, error) {
+	read, ok := s.readAccessToken(token)
+	if !ok || read.Audience != resource || read.SessionID == "" {
+		return Principal{}, errToken
+	}
+	alive, err := s.introspectAccessToken(ctx, read)
+	if err != nil {
+		return Principal{}, err
+	}
+	if !alive.Active {
+		return Principal{}, errToken
+	}
+	if !hasScope(read, scope) {
+		return Principal{}, &Error{Code: InsufficientScope, Description: "The access token lacks the scope that is needed here.", Scope: scope}
+	}
+	return Principal{
+		UserID: read.Subject, SessionID: read.SessionID, ClientID: read.ClientID, Device: newDevice(device.Address, device.UserAgent),
+	}, nil
+}
+
+func hasScope(token claims.AccessToken, scope string) bool {
+	granted, err := ParseScope(token.Scope)
+	return err == nil && granted.Has(scope)
+}
+
+// User returns who makes a request to the account API.
+func (a *Accounts) User(ctx context.Context, token Secret, device Device) (Principal, error) {
+	return a.Service.Principal(ctx, token, AccountResource(a.Service.Issuer), ScopeAccount, device)
+}
