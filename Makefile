@@ -3,7 +3,7 @@
 TOOLS := go tool -modfile=.ci/tools/go.mod
 FUZZTIME ?= 5s
 
-.PHONY: build test check tidy lint fuzz vulnerabilities race bench format
+.PHONY: build test check tidy lint fuzz vulnerabilities browser race bench format
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/chancery ./cmd/chancery
@@ -12,7 +12,7 @@ test:
 	go test ./...
 
 # The race tests come last, so that the run closes with their summary.
-check: tidy lint fuzz vulnerabilities race
+check: tidy lint fuzz vulnerabilities browser race
 
 tidy:
 	go mod tidy -diff
@@ -32,6 +32,10 @@ fuzz:
 # failure.
 vulnerabilities:
 	@.ci/vulnerabilities
+
+# In Debian's chromium, which must be there.
+browser:
+	go test -tags browser -run Browser ./cmd/chancery
 
 # Both databases must be there.
 race:

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,8 +187,39 @@ func pgAllocated(s *server, name string) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// PG-04 (throttling) and PG-05 (second factors) have nothing to test yet:
-// neither exists.
+// PW-08: while more passwords are to be checked than can be, some wait, the
+// others are told to come back, and refreshes are answered as ever.
+func TestPW08_TooManyLoginsAtOnce(t *testing.T) {
+	s := newServer(t)
+	token := s.login("app").str("refresh_token")
+	hasher, err := password.New(password.Params{MemoryKiB: 16 << 10, Iterations: 3, Parallelism: 1}, password.Limits{Concurrent: 1, Waiting: 2})
+	must(t, err)
+	s.service.Passwords = hasher
+	answers := make(chan answer, 60)
+	var group sync.WaitGroup
+	for range cap(answers) {
+		group.Go(func() { answers <- pgLogin(s, "app", "nobody", "wrong password") })
+	}
+	for range 20 {
+		a := s.refresh("app", token)
+		s.expect(a, http.StatusOK, "")
+		token = a.str("refresh_token")
+	}
+	group.Wait()
+	close(answers)
+	statuses := map[int]int{}
+	for a := range answers {
+		statuses[a.StatusCode]++
+		if a.StatusCode == http.StatusServiceUnavailable && (a.Header.Get("Retry-After") == "" || a.str("error") != "temporarily_unavailable") {
+			t.Errorf("a login that found no place = %s with %v", a.body, a.Header)
+		}
+	}
+	if statuses[http.StatusBadRequest] < 3 || statuses[http.StatusServiceUnavailable] == 0 || len(statuses) != 2 {
+		t.Errorf("60 logins at once were answered %v, want some checked and the others 503", statuses)
+	}
+}
+
+// PG-05 (second factors) has nothing to test yet.
 
 func TestPG06_SecretsAreNowhereButInTheAnswer(t *testing.T) {
 	s := newServer(t)

@@ -77,7 +77,7 @@ func New(o Options) (*Server, error) {
 		Cookies: oauth.Cookies{Path: base + "/oauth", Secure: issuer.Scheme == "https"},
 	}
 	members := endpoints.Mount(engine.Group(base), o.Issuer)
-	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Clients: o.Registry, Respond: responder}
+	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Respond: responder}
 	accounts.Mount(engine.Group(base))
 	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: responder, MaxAge: o.JWKSMaxAge}
 	if err := documents.Mount(engine, members); err != nil {

@@ -33,11 +33,10 @@ type Self interface {
 	ChangePassword(ctx context.Context, p authz.Principal, current, next authz.Secret) error
 	ChangeEmail(ctx context.Context, p authz.Principal, current authz.Secret, email string) (authz.ConfirmationSent, error)
 	Delete(ctx context.Context, p authz.Principal, current authz.Secret) error
-	SelfSessions
 }
 
-// SelfSessions lists and ends the sessions of a signed-in user.
-type SelfSessions interface {
+// Sessions lists and ends the sessions of a signed-in user.
+type Sessions interface {
 	Sessions(ctx context.Context, p authz.Principal) ([]authz.Family, error)
 	EndSession(ctx context.Context, p authz.Principal, sessionID string) error
 	Logout(ctx context.Context, p authz.Principal, scope authz.LogoutScope) (int, error)
@@ -53,6 +52,7 @@ type Clients interface {
 type Endpoints struct {
 	Recovery Recovery
 	Self     Self
+	Sessions Sessions
 	Clients  Clients
 	Respond  respond.Responder
 }

@@ -75,7 +75,7 @@ type sessionAnswer struct {
 }
 
 func (e *Endpoints) sessions(c *gin.Context, p authz.Principal) error {
-	families, err := e.Self.Sessions(c.Request.Context(), p)
+	families, err := e.Sessions.Sessions(c.Request.Context(), p)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (e *Endpoints) sessions(c *gin.Context, p authz.Principal) error {
 }
 
 func (e *Endpoints) endSession(c *gin.Context, p authz.Principal) error {
-	if err := e.Self.EndSession(c.Request.Context(), p, c.Param("id")); err != nil {
+	if err := e.Sessions.EndSession(c.Request.Context(), p, c.Param("id")); err != nil {
 		return err
 	}
 	return empty(c)
@@ -104,7 +104,7 @@ func (e *Endpoints) endSession(c *gin.Context, p authz.Principal) error {
 // logout reads which sessions end from the query, where nothing of it is
 // secret.
 func (e *Endpoints) logout(c *gin.Context, p authz.Principal) error {
-	n, err := e.Self.Logout(c.Request.Context(), p, authz.LogoutScope(c.DefaultQuery("scope", string(authz.LogoutLocal))))
+	n, err := e.Sessions.Logout(c.Request.Context(), p, authz.LogoutScope(c.DefaultQuery("scope", string(authz.LogoutLocal))))
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ type view struct {
 // those behind a line of dashes follow the link or code.
 func compose(mail authz.Mail) (Message, error) {
 	v := view{
-		Username: mail.Username, App: mail.App, Link: mail.Link.Reveal(), Code: spaced(mail.Code.Reveal()), Expires: inWords(mail.ExpiresIn),
+		Username: oneLine(mail.Username), App: oneLine(mail.App), Link: mail.Link.Reveal(), Code: spaced(mail.Code.Reveal()), Expires: inWords(mail.ExpiresIn),
 	}
 	content, err := texttemplate.New("").Option("missingkey=error").ParseFS(files, "templates/*.txt")
 	if err != nil {
@@ -76,12 +76,15 @@ func (v *view) fill(text string) {
 func paragraphs(text string) []string {
 	var all []string
 	for paragraph := range strings.SplitSeq(text, "\n\n") {
-		if paragraph = strings.Join(strings.Fields(paragraph), " "); paragraph != "" {
+		if paragraph = oneLine(paragraph); paragraph != "" {
 			all = append(all, paragraph)
 		}
 	}
 	return all
 }
+
+// oneLine keeps a name from being taken for a line of a template.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // text is the plain form.
 func (v *view) text() string {

@@ -5,6 +5,7 @@ package mail
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -28,12 +29,16 @@ type Queue struct {
 	transport Transport
 	log       *slog.Logger
 	queue     chan authz.Mail
-	dropped   atomic.Int64
+	// connections holds one element for each that is in use.
+	connections chan struct{}
+	dropped     atomic.Int64
 }
 
 const (
-	maxQueue = 1000
-	workers  = 2
+	// maxQueue bounds the mails that wait for their first try, and those that
+	// wait for another.
+	maxQueue       = 1000
+	maxConnections = 2
 	// deliverTimeout bounds one delivery, giveUpAfter all tries of one mail.
 	deliverTimeout = 30 * time.Second
 	giveUpAfter    = 10 * time.Minute
@@ -43,7 +48,7 @@ const (
 
 // NewQueue returns a queue. Nothing is sent before Run.
 func NewQueue(transport Transport, log *slog.Logger) *Queue {
-	return &Queue{transport: transport, log: log, queue: make(chan authz.Mail, maxQueue)}
+	return &Queue{transport: transport, log: log, queue: make(chan authz.Mail, maxQueue), connections: make(chan struct{}, maxConnections)}
 }
 
 // Send implements authz.Mailer.
@@ -56,24 +61,32 @@ func (q *Queue) Send(mail authz.Mail) {
 	}
 }
 
-// Run delivers mails until ctx ends, and then, within bounds, what waits.
+// Run delivers mails until ctx ends, and then, within bounds, what waits. A
+// mail that has to be tried again does not hold up the others.
 func (q *Queue) Run(ctx context.Context) error {
 	var group errgroup.Group
-	for range workers {
-		group.Go(func() error { q.work(ctx); return nil })
+	group.SetLimit(maxQueue)
+	for {
+		mail, ok := q.next(ctx)
+		if !ok {
+			return group.Wait()
+		}
+		group.Go(func() error { q.deliver(ctx, mail); return nil })
 	}
-	return group.Wait()
 }
 
-func (q *Queue) work(ctx context.Context) {
-	for {
-		select {
-		case mail := <-q.queue:
-			q.deliver(ctx, mail)
-		case <-ctx.Done():
-			q.drain(context.WithoutCancel(ctx))
-			return
-		}
+// next waits for a mail. It returns false when ctx has ended and none is left.
+func (q *Queue) next(ctx context.Context) (authz.Mail, bool) {
+	select {
+	case mail := <-q.queue:
+		return mail, true
+	case <-ctx.Done():
+	}
+	select {
+	case mail := <-q.queue:
+		return mail, true
+	default:
+		return authz.Mail{}, false
 	}
 }
 
@@ -87,10 +100,15 @@ func (q *Queue) deliver(ctx context.Context, mail authz.Mail) {
 	}
 	wait := &backoff.ExponentialBackOff{InitialInterval: time.Second, RandomizationFactor: 0.5, Multiplier: 3, MaxInterval: 2 * time.Minute}
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTimeout)
+		return struct{}{}, q.try(ctx, deliverTimeout, message)
+	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(giveUpAfter), backoff.WithNotify(func(err error, next time.Duration) {
+		q.log.Warn("mail not delivered yet", "kind", mail.Kind, "error", err, "next", next)
+	}))
+	if err != nil && errors.Is(err, context.Cause(ctx)) {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 		defer cancel()
-		return struct{}{}, q.transport.Deliver(bounded, message)
-	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(giveUpAfter))
+		err = q.try(last, drainTimeout, message)
+	}
 	if err != nil {
 		q.log.Error("mail not delivered", "kind", mail.Kind, "error", err)
 		return
@@ -98,22 +116,19 @@ func (q *Queue) deliver(ctx context.Context, mail authz.Mail) {
 	q.log.Info("mail delivered", "kind", mail.Kind)
 }
 
-// drain tries what waits once.
-func (q *Queue) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-	defer cancel()
-	for ctx.Err() == nil {
-		select {
-		case mail := <-q.queue:
-			message, err := compose(mail)
-			if err == nil {
-				err = q.transport.Deliver(ctx, message)
-			}
-			if err != nil {
-				q.log.Error("mail not delivered", "kind", mail.Kind, "error", err)
-			}
-		default:
-			return
-		}
+// try delivers once, over one of the few connections. The end of ctx ends the
+// wait for that one, but breaks no delivery off.
+func (q *Queue) try(ctx context.Context, timeout time.Duration, message Message) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
+	select {
+	case q.connections <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-q.connections }()
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	return q.transport.Deliver(bounded, message)
 }

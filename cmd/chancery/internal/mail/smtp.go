@@ -6,11 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/textproto"
 	"net/url"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	gomail "github.com/wneessen/go-mail"
+)
+
+const (
+	tlsOff      = "tls=off"
+	tlsRequired = "tls=required"
 )
 
 // SMTP delivers mails to a mail server.
@@ -22,32 +30,23 @@ type SMTP struct {
 
 // NewSMTP returns a transport to the server at address, which sends as from.
 // The schemes are smtps, and smtp, with STARTTLS required unless the host is a
-// loopback address; the query may say tls=off or tls=required instead. The error never quotes the
-// address, which may hold a password.
+// loopback address; the query may say tls=off or tls=required instead. The
+// error never quotes the address, which may hold a password.
 func NewSMTP(address, from string) (*SMTP, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || (u.Scheme != "smtp" && u.Scheme != "smtps") {
 		return nil, errors.New("smtp.url: want smtp://[user:password@]host[:port] or smtps://…")
 	}
-	s := &SMTP{host: u.Hostname(), from: from}
-	s.options = append(s.options, gomail.WithTimeout(deliverTimeout), gomail.WithTLSConfig(&tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}))
-	switch {
-	case u.Scheme == "smtps":
-		s.options = append(s.options, gomail.WithSSLPort(false))
-	case u.Query().Get("tls") == "off", u.Query().Get("tls") != "required" && loopback(s.host):
-		s.options = append(s.options, gomail.WithTLSPortPolicy(gomail.NoTLS))
-	default:
-		s.options = append(s.options, gomail.WithTLSPortPolicy(gomail.TLSMandatory))
+	if u.RawQuery != "" && u.RawQuery != tlsRequired && (u.RawQuery != tlsOff || u.Scheme == "smtps") {
+		return nil, errors.New("smtp.url: behind the question mark, want " + tlsRequired + " or, without smtps, " + tlsOff)
 	}
+	s := &SMTP{host: u.Hostname(), from: from, options: connection(u)}
 	if u.Port() != "" {
 		port, err := strconv.Atoi(u.Port())
 		if err != nil {
 			return nil, errors.New("smtp.url: want a port number")
 		}
 		s.options = append(s.options, gomail.WithPort(port))
-	}
-	if password, ok := u.User.Password(); ok {
-		s.options = append(s.options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(u.User.Username()), gomail.WithPassword(password))
 	}
 	probe, err := gomail.NewClient(s.host, s.options...)
 	if err != nil {
@@ -58,6 +57,27 @@ func NewSMTP(address, from string) (*SMTP, error) {
 		return nil, errors.New("smtp.from: want an address, such as \"Notes <no-reply@notes.example>\"")
 	}
 	return s, nil
+}
+
+// connection returns how to connect and to log in.
+func connection(u *url.URL) []gomail.Option {
+	login := gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover)
+	options := []gomail.Option{gomail.WithTLSConfig(&tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12})}
+	switch {
+	case u.Scheme == "smtps":
+		options = append(options, gomail.WithSSLPort(false))
+	case u.RawQuery == tlsOff, u.RawQuery == "" && loopback(u.Hostname()):
+		options = append(options, gomail.WithTLSPortPolicy(gomail.NoTLS))
+		// The last two send the password itself, which go-mail does without TLS
+		// to a loopback address alone.
+		login = gomail.WithOpportunisticSMTPAuth(gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthSCRAMSHA1, gomail.SMTPAuthCramMD5, gomail.SMTPAuthPlain, gomail.SMTPAuthLogin)
+	default:
+		options = append(options, gomail.WithTLSPortPolicy(gomail.TLSMandatory))
+	}
+	if password, ok := u.User.Password(); ok {
+		options = append(options, login, gomail.WithUsername(u.User.Username()), gomail.WithPassword(password))
+	}
+	return options
 }
 
 func loopback(host string) bool {
@@ -80,25 +100,41 @@ func (s *SMTP) Deliver(ctx context.Context, message Message) error {
 	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834
 	m.SetBodyString(gomail.TypeTextPlain, message.Text)
 	m.AddAlternativeString(gomail.TypeTextHTML, message.HTML)
-	client, err := gomail.NewClient(s.host, s.options...)
+	timeout := deliverTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = max(time.Until(deadline), time.Millisecond) // once connected, go-mail does not look at ctx
+	}
+	client, err := gomail.NewClient(s.host, append(slices.Clip(s.options), gomail.WithTimeout(timeout))...)
 	if err != nil {
 		return backoff.Permanent(fmt.Errorf("mail client: %w", err))
 	}
-	if err := client.DialAndSendWithContext(ctx, m); err != nil {
+	// What the server took is delivered, also when it hangs up after that.
+	if err := client.DialAndSendWithContext(ctx, m); err != nil && !m.IsDelivered() {
 		return classified(err)
 	}
 	return nil
 }
 
 // classified makes an error permanent that comes again with every try. It
-// leaves out whom the mail was for.
+// leaves out the server's words, which may repeat whom the mail was for or the
+// password.
 func classified(err error) error {
-	var refused *gomail.SendError
-	if errors.As(err, &refused) {
-		err = fmt.Errorf("the mail server refused: %s (code %d)", refused.Reason, refused.ErrorCode())
-		if !refused.IsTemp() {
-			return backoff.Permanent(err)
+	var code int
+	var failed *gomail.SendError
+	var reply *textproto.Error
+	switch {
+	case errors.As(err, &failed):
+		code = failed.ErrorCode()
+		err = fmt.Errorf("mail server: %s: no answer", failed.Reason)
+		if code != 0 {
+			err = fmt.Errorf("mail server: %s: code %d", failed.Reason, code)
 		}
+	case errors.As(err, &reply):
+		code = reply.Code
+		err = fmt.Errorf("mail server: connecting or logging in: code %d", code)
+	}
+	if code >= 500 {
+		return backoff.Permanent(err)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ package smtptest
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -26,8 +27,10 @@ type Message struct {
 	From, To string
 	Header   mail.Header
 	Subject  string
-	Text     string
-	HTML     string
+	// Parts are the media types of its parts, in their order.
+	Parts []string
+	Text  string
+	HTML  string
 }
 
 // Server is a mail server on a loopback port.
@@ -40,7 +43,7 @@ type Server struct {
 	arrived  *sync.Cond
 	messages []Message
 	logins   []string
-	refusals []string
+	answers  map[string][]string
 }
 
 // New starts a server, which ends with the test.
@@ -50,27 +53,32 @@ func New(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, Address: listener.Addr().String()}
+	s := &Server{t: t, Address: listener.Addr().String(), answers: map[string][]string{}}
 	s.arrived = sync.NewCond(&s.mu)
 	var connections sync.WaitGroup
-	t.Cleanup(func() { _ = listener.Close(); connections.Wait() })
+	ended, end := context.WithCancel(context.Background())
+	t.Cleanup(func() { end(); _ = listener.Close(); connections.Wait() })
 	connections.Go(func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			connections.Go(func() { s.serve(conn) })
+			// A client may leave its connection open.
+			stop := context.AfterFunc(ended, func() { _ = conn.Close() })
+			connections.Go(func() { defer stop(); s.serve(conn) })
 		}
 	})
 	return s
 }
 
-// Refuse answers the next recipients with these lines, such as "451 busy".
-func (s *Server) Refuse(lines ...string) {
+// Refuse answers the next commands of a name, such as RCPT or the dot behind a
+// mail, with these lines, such as "451 busy". In place of an empty line it hangs
+// up, but for the dot.
+func (s *Server) Refuse(command string, lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refusals = append(s.refusals, lines...)
+	s.answers[command] = append(s.answers[command], lines...)
 }
 
 // Logins returns the user:password pairs that clients sent.
@@ -127,7 +135,14 @@ func (s *Server) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		switch command := strings.ToUpper(strings.Fields(line + " x")[0]); command {
+		command := strings.ToUpper(strings.Fields(line + " x")[0])
+		if answer, refused := s.refusal(command); refused && answer == "" {
+			return
+		} else if refused {
+			say(answer)
+			continue
+		}
+		switch command {
 		case "EHLO", "HELO":
 			say("250-mail.test")
 			say("250-SMTPUTF8")
@@ -141,10 +156,15 @@ func (s *Server) serve(conn net.Conn) {
 			say("250 ok")
 		case "RCPT":
 			m.To = between(line)
-			say(s.recipient())
+			say("250 ok")
 		case "DATA":
 			say("354 go on")
-			s.keep(m, readData(lines))
+			data := readData(lines)
+			if answer, refused := s.refusal("."); refused {
+				say(answer)
+				continue
+			}
+			s.keep(m, data)
 			say("250 kept")
 		case "QUIT":
 			say("221 bye")
@@ -170,15 +190,15 @@ func (s *Server) login(line string) {
 	s.logins = append(s.logins, strings.ReplaceAll(strings.Trim(string(decoded), "\x00"), "\x00", ":"))
 }
 
-func (s *Server) recipient() string {
+func (s *Server) refusal(command string) (answer string, refused bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.refusals) == 0 {
-		return "250 ok"
+	if len(s.answers[command]) == 0 {
+		return "", false
 	}
-	line := s.refusals[0]
-	s.refusals = s.refusals[1:]
-	return line
+	answer = s.answers[command][0]
+	s.answers[command] = s.answers[command][1:]
+	return answer, true
 }
 
 func readData(lines *bufio.Reader) string {
@@ -220,7 +240,9 @@ func (s *Server) keep(m Message, data string) {
 		if err != nil {
 			s.t.Errorf("a part cannot be read: %v", err)
 		}
-		if strings.HasPrefix(part.Header.Get("Content-Type"), "text/html") {
+		kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type"))
+		m.Parts = append(m.Parts, kind)
+		if kind == "text/html" {
 			m.HTML = string(content)
 		} else {
 			m.Text = strings.ReplaceAll(string(content), "\r\n", "\n")
