@@ -10,8 +10,8 @@ import (
 type Credentials struct {
 	ClientID string
 	Secret   Secret
-	// Method is how the secret was sent: AuthBasic, AuthPost, or AuthNone when
-	// there was none.
+	// Method is how the secret was sent: AuthBasic, AuthPost, AuthNone when
+	// there was none, or AuthAnySecret where the method does not matter.
 	Method AuthMethod
 }
 
@@ -57,6 +57,9 @@ func (s *Service) authenticate(ctx context.Context, credentials Credentials) (Cl
 
 // accepts reports whether the client may authenticate by method.
 func (c Client) accepts(method AuthMethod) bool {
+	if method == AuthAnySecret {
+		return !c.Public()
+	}
 	if c.AuthMethod == AuthAnySecret {
 		return method == AuthBasic || method == AuthPost
 	}

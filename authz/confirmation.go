@@ -78,8 +78,10 @@ type ConfirmationStore interface {
 	// RegisterUser stores the new user; ErrConflict means that the name or the
 	// address is taken.
 	RegisterUser(ctx context.Context, hash Hash, user User, event Event) error
-	// ChangeEmail gives the user the address, verified; ErrConflict means that
-	// it is taken, ErrNotFound also that the user's epoch is another.
+	// ChangeEmail gives the user the address, verified, and raises the epoch:
+	// nothing that was mailed to the old address is good any more. ErrConflict
+	// means that the address is taken, ErrNotFound also that the user's epoch
+	// is another.
 	ChangeEmail(ctx context.Context, hash Hash, change EmailChange) error
 	// ResetPassword is SetPassword of UserStore; ErrNotFound means also that
 	// the user's epoch is another.

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"fmt"
 
 	"chancery/authz/claims"
 )
@@ -47,5 +48,16 @@ func hasScope(token claims.AccessToken, scope string) bool {
 
 // User returns who makes a request to the account API.
 func (a *Accounts) User(ctx context.Context, token Secret, device Device) (Principal, error) {
-	return a.Service.Principal(ctx, token, AccountResource(a.Service.Issuer), ScopeAccount, device)
+	p, err := a.Service.Principal(ctx, token, AccountResource(a.Service.Issuer), ScopeAccount, device)
+	if err != nil {
+		return Principal{}, err
+	}
+	client, err := a.Service.Registry.Client(ctx, p.ClientID)
+	if err != nil {
+		return Principal{}, fmt.Errorf("client: %w", err)
+	}
+	if !client.FirstParty {
+		return Principal{}, errNotFirstParty
+	}
+	return p, nil
 }

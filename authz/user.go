@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"net/mail"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,8 +30,9 @@ type User struct {
 	Roles        []string
 	// MustChange refuses logins until the password has been reset.
 	MustChange bool
-	// AuthEpoch rises whenever all of the user's sessions are ended; a login
-	// that read an older one fails.
+	// AuthEpoch rises whenever all of the user's sessions are ended, the
+	// password or the address changes; a login that read an older one fails, and
+	// so does what was mailed before.
 	AuthEpoch  int64
 	DisabledAt time.Time
 	// BannedUntil is Forever for a ban without end.
@@ -65,15 +67,12 @@ func NormalizeName(username string) (string, error) {
 	}
 	name, err := precis.UsernameCaseMapped.String(username)
 	if err != nil || name == "" {
-		return "", invalidInput("username %q: want letters, digits and punctuation without spaces", username)
+		return "", invalidInput("username: want letters, digits and punctuation without spaces")
 	}
 	return name, nil
 }
 
-var (
-	roleForm  = regexp.MustCompile(`^[a-z0-9._:-]{1,64}$`)
-	emailForm = regexp.MustCompile(`^[^@\s]+@[^@\s]+$`)
-)
+var roleForm = regexp.MustCompile(`^[a-z0-9._:-]{1,64}$`)
 
 func validRole(role string) bool { return roleForm.MatchString(role) }
 
@@ -93,6 +92,16 @@ func validateRoles(roles []string) ([]string, error) {
 	return roles, nil
 }
 
+var errEmail = fail(InvalidInput, "email: want name@domain, without comments and quotation marks")
+
+// bareAddress reports whether mail to the text goes to the text: in
+// "x<bob@mail.example>" or "bob@mail.example(x)" it would go to another, and one
+// mailbox have many names.
+func bareAddress(email string) bool {
+	parsed, err := mail.ParseAddress(email)
+	return err == nil && parsed.Name == "" && parsed.Address == email
+}
+
 // setEmail gives the user an address that is not verified; an empty one takes
 // it away.
 func (u *User) setEmail(email string) error {
@@ -101,8 +110,8 @@ func (u *User) setEmail(email string) error {
 	if email != "" {
 		name, err = NormalizeName(email)
 	}
-	if err != nil || len(email) > maxEmail || (email != "" && !emailForm.MatchString(email)) {
-		return invalidInput("email %q: want name@domain", email[:min(len(email), maxEmail)])
+	if err != nil || len(email) > maxEmail || (email != "" && !bareAddress(email)) {
+		return errEmail
 	}
 	u.Email, u.EmailName, u.EmailVerifiedAt = email, name, time.Time{}
 	return nil

@@ -79,6 +79,7 @@ func (db *DB) ChangeEmail(ctx context.Context, hash authz.Hash, change authz.Ema
 	return db.useConfirmation(ctx, hash, func(tx *gorm.DB) error {
 		return updateUser(tx, change.UserChange, map[string]any{
 			"email": change.Email, "email_name": change.EmailName, "email_verified_at": millis(change.Now),
+			"auth_epoch": gorm.Expr("auth_epoch + 1"),
 		})
 	})
 }

@@ -69,8 +69,8 @@ func New(o Options) (*Server, error) {
 	}
 	base, responder := strings.TrimSuffix(issuer.Path, "/"), respond.Responder{Realm: o.Issuer}
 	engine.Use(accessLog(o.Log), recovery(responder), secureHeaders(issuer.Scheme == "https"), deadline)
-	engine.NoRoute(status(http.StatusNotFound, "There is nothing here."))
-	engine.NoMethod(status(http.StatusMethodNotAllowed, "This method is not allowed here."))
+	engine.NoRoute(nothing(responder, base, http.StatusNotFound, "There is nothing here."))
+	engine.NoMethod(nothing(responder, base, http.StatusMethodNotAllowed, "This method is not allowed here."))
 
 	endpoints := &oauth.Endpoints{
 		Service: o.Service, Clients: o.Registry, Respond: responder, Now: o.Now, PasswordGrant: o.PasswordGrant,
@@ -91,9 +91,14 @@ func New(o Options) (*Server, error) {
 	return &Server{Handler: engine, Documents: documents}, nil
 }
 
-// status answers what no endpoint is asked for.
-func status(code int, description string) gin.HandlerFunc {
+// nothing answers what no endpoint is asked for, in the form of the API that the
+// path belongs to.
+func nothing(responder respond.Responder, base string, code int, description string) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		if path := c.Request.URL.Path + "/"; strings.HasPrefix(path, base+"/account/") {
+			responder.Nothing(c, code, description)
+			return
+		}
 		respond.NoStore(c)
 		respond.JSON(c, code, map[string]string{"error": string(authz.InvalidRequest), "error_description": description})
 		c.Abort()

@@ -64,6 +64,7 @@ func (m *Memory) ChangeEmail(ctx context.Context, hash authz.Hash, change authz.
 	if m.addressTaken(user) {
 		return authz.ErrConflict
 	}
+	user.AuthEpoch++
 	delete(m.confirmations, hash)
 	m.users[user.ID] = user
 	m.append(change.Event)

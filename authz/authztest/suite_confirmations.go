@@ -136,8 +136,8 @@ func confirmationChangesEmail(t *testing.T, store Store) {
 	must(t, store.ChangeEmail(t.Context(), c.Hash, emailChange(userID)))
 	user, err := store.UserByID(t.Context(), userID)
 	must(t, err)
-	if user.Email != "New@mail.example" || user.EmailName != "new@mail.example" || !user.EmailVerifiedAt.Equal(T0.Add(time.Minute)) || user.AuthEpoch != 1 {
-		t.Errorf("user = %+v, want the new address, verified", user)
+	if user.Email != "New@mail.example" || user.EmailName != "new@mail.example" || !user.EmailVerifiedAt.Equal(T0.Add(time.Minute)) || user.AuthEpoch != 2 {
+		t.Errorf("user = %+v, want the new address, verified, and the next epoch", user)
 	}
 	if f := familyOf(t, store, 0); !f.RevokedAt.IsZero() {
 		t.Error("a change of address ended a session")

@@ -196,8 +196,8 @@ func applyAllOrNothing(t *testing.T, store Store) {
 	same(t, "roles of the live family", []string{"chief"}, familyOf(t, store, 0).Roles)
 	user, err := store.UserByName(t.Context(), "old")
 	must(t, err)
-	if user.Email != "new@mail.example" {
-		t.Errorf("email = %q, want the declared one", user.Email)
+	if user.Email != "new@mail.example" || user.AuthEpoch != 2 {
+		t.Errorf("email = %q in epoch %d, want the declared one in the next", user.Email, user.AuthEpoch)
 	}
 }
 

@@ -38,9 +38,14 @@ func BenchmarkLoginTiming(b *testing.B) { // attack 11
 			cli(b, env, "users", "ban", "banned", "--forever")
 			n := serve(b, env)
 			kinds := []struct{ name, username, password string }{
-				{"unknown", "nobody", right}, {"unknown-again", "noboby", right}, {"wrong-password", "known", "wrong-cobalt-otter"},
-				{"wrong-password-by-address", "known@mail.example", "wrong-cobalt-otter"}, {"unknown-address", "nobody@mail.example", right},
-				{"banned", "banned", right}, {"must-change", "changing", right}, {"impossible-name", "two words", right},
+				{"unknown", "nobody", right},
+				{"unknown-again", "noboby", right},
+				{"wrong-password", "known", "wrong-cobalt-otter"},
+				{"wrong-password-by-address", "known@mail.example", "wrong-cobalt-otter"},
+				{"unknown-address", "nobody@mail.example", right},
+				{"banned", "banned", right},
+				{"must-change", "changing", right},
+				{"impossible-name", "two words", right},
 				{"long-name", strings.Repeat("x", 5000), right},
 			}
 			took := make([][]time.Duration, len(kinds))

@@ -6,6 +6,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -50,6 +52,17 @@ func decode(c *gin.Context, into any) error {
 	return parse(body, into)
 }
 
+// checkQuery refuses what stands in the URL, such as an access token, but for
+// the named parameters, each once.
+func checkQuery(c *gin.Context, allowed ...string) error {
+	for name, values := range c.Request.URL.Query() {
+		if !slices.Contains(allowed, name) || len(values) != 1 {
+			return errInURL
+		}
+	}
+	return nil
+}
+
 // parse reads one JSON object of strings.
 func parse(body []byte, into any) error {
 	if !utf8.Valid(body) {
@@ -66,8 +79,13 @@ func parse(body []byte, into any) error {
 	return nil
 }
 
+// nameForm keeps out what encoding/json takes for another name's letter, in
+// another case or alphabet.
+var nameForm = regexp.MustCompile(`^[a-z_]+$`)
+
 // checkNames refuses what encoding/json lets pass: members that come twice,
-// names in another case, and more after the object. All members are flat.
+// names in another case, null, halves of surrogate pairs, and more after the
+// object. All members are texts.
 func checkNames(body []byte) error {
 	decoder := json.NewDecoder(strings.NewReader(string(body)))
 	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
@@ -77,12 +95,12 @@ func checkNames(body []byte) error {
 	for decoder.More() {
 		name, err := decoder.Token()
 		text, ok := name.(string)
-		if err != nil || !ok || seen[text] || text != strings.ToLower(text) {
+		if err != nil || !ok || seen[text] || !nameForm.MatchString(text) {
 			return errBody
 		}
 		seen[text] = true
 		value, err := decoder.Token()
-		if _, nested := value.(json.Delim); err != nil || nested {
+		if text, ok := value.(string); err != nil || !ok || strings.ContainsRune(text, utf8.RuneError) {
 			return errBody
 		}
 	}

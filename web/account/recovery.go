@@ -25,7 +25,7 @@ func (b callerBody) caller(c *gin.Context) authz.Caller {
 	respond.Note(c, slog.String("client_id", b.ClientID[:min(len(b.ClientID), maxNotedID)]))
 	credentials := authz.Credentials{ClientID: b.ClientID, Secret: authz.Secret(b.ClientSecret), Method: authz.AuthNone}
 	if b.ClientSecret != "" {
-		credentials.Method = authz.AuthPost
+		credentials.Method = authz.AuthAnySecret
 	}
 	return authz.Caller{Credentials: credentials, Address: c.ClientIP(), UserAgent: c.Request.UserAgent()}
 }

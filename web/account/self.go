@@ -12,6 +12,9 @@ import (
 )
 
 func (e *Endpoints) me(c *gin.Context, p authz.Principal) error {
+	if err := checkQuery(c); err != nil {
+		return err
+	}
 	user, err := e.Self.Me(c.Request.Context(), p)
 	if err != nil {
 		return err
@@ -75,6 +78,9 @@ type sessionAnswer struct {
 }
 
 func (e *Endpoints) sessions(c *gin.Context, p authz.Principal) error {
+	if err := checkQuery(c); err != nil {
+		return err
+	}
 	families, err := e.Sessions.Sessions(c.Request.Context(), p)
 	if err != nil {
 		return err
@@ -95,6 +101,9 @@ func (e *Endpoints) sessions(c *gin.Context, p authz.Principal) error {
 }
 
 func (e *Endpoints) endSession(c *gin.Context, p authz.Principal) error {
+	if err := checkQuery(c); err != nil {
+		return err
+	}
 	if err := e.Sessions.EndSession(c.Request.Context(), p, c.Param("id")); err != nil {
 		return err
 	}
@@ -104,6 +113,9 @@ func (e *Endpoints) endSession(c *gin.Context, p authz.Principal) error {
 // logout reads which sessions end from the query, where nothing of it is
 // secret.
 func (e *Endpoints) logout(c *gin.Context, p authz.Principal) error {
+	if err := checkQuery(c, "scope"); err != nil {
+		return err
+	}
 	n, err := e.Sessions.Logout(c.Request.Context(), p, authz.LogoutScope(c.DefaultQuery("scope", string(authz.LogoutLocal))))
 	if err != nil {
 		return err

@@ -42,6 +42,17 @@ func (r Responder) Problem(c *gin.Context, err error) {
 	c.Abort()
 }
 
+// Nothing answers a request for what is not there, as a problem document.
+func (r Responder) Nothing(c *gin.Context, status int, detail string) {
+	code := authz.NotFound
+	if status == http.StatusMethodNotAllowed {
+		code = "method_not_allowed"
+	}
+	NoStore(c)
+	write(c, status, "application/problem+json", problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Code: code})
+	c.Abort()
+}
+
 // bearerChallenge is what an API answers that asks for an access token
 // (RFC 6750 section 3).
 func (r Responder) bearerChallenge(body oauthError, scope string) string {
