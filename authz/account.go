@@ -12,6 +12,9 @@ import (
 type AccountStore interface {
 	// UserByName returns the user with the normalised name, or ErrNotFound.
 	UserByName(ctx context.Context, name string) (User, error)
+	// UserByLogin returns the user with the normalised name or, if there is
+	// none, with that verified address, in one statement; or ErrNotFound.
+	UserByLogin(ctx context.Context, name string) (User, error)
 	// UserByID returns the user with the id, or ErrNotFound.
 	UserByID(ctx context.Context, id string) (User, error)
 	// SetPassword is that of UserStore.
@@ -112,6 +115,31 @@ func (a *Accounts) Strength(ctx context.Context, caller Caller, secret Secret, a
 		return password.Strength{}, a.throttled(client, caller, err)
 	}
 	return a.Policy.Strength(secret.Reveal(), about...), nil
+}
+
+// find returns the user who can log in by the name; the zero value if nobody
+// can.
+func (a *Accounts) find(ctx context.Context, name string) (User, error) {
+	user, err := a.Users.UserByLogin(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return User{}, nil
+	}
+	if err != nil {
+		return User{}, fmt.Errorf("user: %w", err)
+	}
+	return user, nil
+}
+
+// ownClient returns the client of a session that lived a moment ago.
+func (a *Accounts) ownClient(ctx context.Context, id string) (Client, error) {
+	client, err := a.Service.Registry.Client(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return Client{}, errToken
+	}
+	if err != nil {
+		return Client{}, fmt.Errorf("client: %w", err)
+	}
+	return client, nil
 }
 
 // user returns a user who was there a moment ago.

@@ -1,9 +1,6 @@
 package authz
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // ChangeEmail mails a link or code to the new address, which becomes the
 // account's when it is confirmed, and tells the old one. The answer does not
@@ -18,11 +15,11 @@ func (a *Accounts) ChangeEmail(ctx context.Context, p Principal, current Secret,
 		return ConfirmationSent{}, err
 	}
 	if wanted.Email == "" {
-		return ConfirmationSent{}, invalidInput("email is missing")
+		return ConfirmationSent{}, errEmailMissing
 	}
-	client, err := a.Service.Registry.Client(ctx, p.ClientID)
+	client, err := a.ownClient(ctx, p.ClientID)
 	if err != nil {
-		return ConfirmationSent{}, fmt.Errorf("client: %w", err)
+		return ConfirmationSent{}, err
 	}
 	user, err := a.proveSelf(ctx, p, current)
 	if err != nil {
@@ -32,7 +29,7 @@ func (a *Accounts) ChangeEmail(ctx context.Context, p Principal, current Secret,
 	if err := a.allowMail(ctx, client, caller, wanted.EmailName); err != nil {
 		return ConfirmationSent{}, err
 	}
-	owner, _, err := a.Service.userForLogin(ctx, wanted.EmailName)
+	owner, err := a.find(ctx, wanted.EmailName)
 	if err != nil {
 		return ConfirmationSent{}, err
 	}
@@ -57,12 +54,17 @@ func (a *Accounts) changeEmail(ctx context.Context, client Client, caller Caller
 		return User{}, err
 	}
 	before := user
-	if err := user.setEmail(c.Email); err != nil {
+	username := user.Username
+	if user.Name == user.EmailName {
+		username = c.Email // whose name is the address is called by the new one
+	}
+	if err := user.setNames(username, c.Email); err != nil {
 		return User{}, err
 	}
 	user.AuthEpoch = c.AuthEpoch
 	change := EmailChange{
-		UserChange: a.change(EventEmailChanged, user, client.ID, caller.device(), ""), Email: user.Email, EmailName: user.EmailName,
+		UserChange: a.change(EventEmailChanged, user, client.ID, caller.device(), ""),
+		Username:   user.Username, Name: user.Name, Email: user.Email, EmailName: user.EmailName,
 	}
 	if err := a.Confirmations.ChangeEmail(ctx, c.Hash, change); err != nil {
 		return User{}, used(err)

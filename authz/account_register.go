@@ -15,7 +15,10 @@ type Registration struct {
 	Password Secret
 }
 
-var errRegistrationClosed = fail(UnauthorizedClient, "Registration is closed.")
+var (
+	errRegistrationClosed = fail(RegistrationClosed, "Registration is closed.")
+	errEmailMissing       = fail(InvalidInput, "email is missing")
+)
 
 // Register mails a link or code to the address; the account comes to be when
 // it is confirmed, so that nobody can take an address in advance that is not
@@ -48,7 +51,7 @@ func (a *Accounts) Register(ctx context.Context, caller Caller, r Registration) 
 	c := a.confirmation(ConfirmRegistration, client, User{}, user.Email)
 	c.Username, c.PasswordHash = user.Username, user.PasswordHash
 	pending := newConfirmation(c, client.EmailVerificationURI, linkTTL)
-	owner, _, err := a.Service.userForLogin(ctx, user.EmailName)
+	owner, err := a.find(ctx, user.EmailName)
 	if err != nil {
 		return ConfirmationSent{}, err
 	}
@@ -65,21 +68,12 @@ func (r Registration) user() (User, error) {
 	if r.Username == "" {
 		r.Username = strings.TrimSpace(r.Email)
 	}
-	user := User{Username: r.Username}
 	if r.Email == "" {
-		return User{}, invalidInput("email is missing")
+		return User{}, errEmailMissing
 	}
-	if err := user.setEmail(r.Email); err != nil {
-		return User{}, err
-	}
-	var err error
-	if user.Name, err = NormalizeName(r.Username); err != nil {
-		return User{}, err
-	}
-	if strings.Contains(user.Name, "@") && user.Name != user.EmailName {
-		return User{}, invalidInput("a username with \"@\" must be the account's own address")
-	}
-	return user, nil
+	var user User
+	err := user.setNames(r.Username, r.Email)
+	return user, err
 }
 
 // checkNameFree refuses a username that is taken. An address as name is not

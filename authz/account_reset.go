@@ -20,7 +20,7 @@ func (a *Accounts) ForgotPassword(ctx context.Context, caller Caller, username s
 	if err := a.allowMail(ctx, client, caller, name); err != nil {
 		return ConfirmationSent{}, err
 	}
-	user, _, err := a.Service.userForLogin(ctx, name)
+	user, err := a.find(ctx, name)
 	if err != nil {
 		return ConfirmationSent{}, err
 	}
@@ -33,12 +33,16 @@ func (a *Accounts) ForgotPassword(ctx context.Context, caller Caller, username s
 }
 
 // ResetPassword sets another password, ends every session of the user, and
-// lifts a must-change. A password that is refused leaves the confirmation
-// good. The error has code InvalidConfirmation or InvalidInput.
+// lifts a must-change. A password that is refused leaves the confirmation good,
+// with one try of a code less when it is the user's own name or address that it
+// is refused for. The error has code InvalidConfirmation or InvalidInput.
 func (a *Accounts) ResetPassword(ctx context.Context, caller Caller, proof Proof, secret Secret) error {
 	client, err := a.client(ctx, caller, proof.Token.Reveal(), proof.RequestID.Reveal(), proof.Code.Reveal(), secret.Reveal())
 	if err != nil {
 		return err
+	}
+	if err := a.Policy.Check(secret.Reveal()); err != nil {
+		return unacceptable(err) // before a try of the code is counted
 	}
 	c, err := a.confirm(ctx, client, proof, caller, ConfirmReset)
 	if err != nil {

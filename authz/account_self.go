@@ -19,7 +19,7 @@ func (a *Accounts) proveSelf(ctx context.Context, p Principal, current Secret) (
 		return User{}, err
 	}
 	attempt := newAttempt(user.Name, p.ClientID, p.Device.Address)
-	if err := a.Service.Throttle.login(ctx, attempt); err != nil {
+	if err := a.Service.Throttle.login(ctx, &attempt); err != nil {
 		a.Service.throttled(p.ClientID, p.Device)
 		return User{}, err
 	}

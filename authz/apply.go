@@ -34,7 +34,8 @@ type ApplyChanges struct {
 type UserUpdate struct {
 	UserChange
 	Roles []string
-	// The address, as it stands in User.
+	// NewEmail says that the address changes, to these values of User.
+	NewEmail        bool
 	Email           string
 	EmailName       string
 	EmailVerifiedAt time.Time
@@ -264,15 +265,18 @@ func (p *applyPlan) users(ctx context.Context, declared []NewUser) error {
 			return err
 		}
 		after := existing
-		if err := after.setEmail(n.Email); err != nil {
-			return err
+		if n.Email != "" {
+			if err := after.setNames(existing.Username, n.Email); err != nil {
+				return err
+			}
 		}
-		if !slices.Equal(roles, existing.Roles) || after.Email != existing.Email {
+		newEmail := after.Email != existing.Email
+		if !slices.Equal(roles, existing.Roles) || newEmail {
 			if after.EmailName == existing.EmailName {
 				after.EmailVerifiedAt = existing.EmailVerifiedAt
 			}
 			update := UserUpdate{
-				UserChange: users.change(EventUserChanged, existing.ID), Roles: roles,
+				UserChange: users.change(EventUserChanged, existing.ID), Roles: roles, NewEmail: newEmail,
 				Email: after.Email, EmailName: after.EmailName, EmailVerifiedAt: after.EmailVerifiedAt,
 			}
 			p.changes.UpdateUsers = append(p.changes.UpdateUsers, update)

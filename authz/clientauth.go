@@ -26,7 +26,9 @@ func (s *Service) client(ctx context.Context, credentials Credentials, address s
 	}
 	client, err := s.authenticate(ctx, credentials)
 	if CodeOf(err) == InvalidClient {
-		s.Throttle.secretFailed(ctx, credentials.ClientID, address)
+		if tooMany := s.Throttle.secretFailed(ctx, credentials.ClientID, address); tooMany != nil {
+			err = tooMany
+		}
 	}
 	return client, err
 }

@@ -58,9 +58,12 @@ type ConfirmationTry struct {
 	Now         time.Time
 }
 
-// EmailChange is the change that gives a user a verified address.
+// EmailChange is the change that gives a user a verified address, and another
+// name if the old address was the name.
 type EmailChange struct {
 	UserChange
+	Username  string
+	Name      string
 	Email     string
 	EmailName string
 }
@@ -80,7 +83,7 @@ type ConfirmationStore interface {
 	RegisterUser(ctx context.Context, hash Hash, user User, event Event) error
 	// ChangeEmail gives the user the address, verified, and raises the epoch:
 	// nothing that was mailed to the old address is good any more. ErrConflict
-	// means that the address is taken, ErrNotFound also that the user's epoch
+	// means that the address or the name is taken, ErrNotFound also that the user's epoch
 	// is another.
 	ChangeEmail(ctx context.Context, hash Hash, change EmailChange) error
 	// ResetPassword is SetPassword of UserStore; ErrNotFound means also that
@@ -99,6 +102,8 @@ const (
 	// maxCodeAttempts and the digits leave a stranger who holds the request id
 	// one chance in ten million.
 	maxCodeAttempts = 10
+	// maxLinkAttempts only bounds: nobody guesses 256 bits.
+	maxLinkAttempts = 1000
 	codeDigits      = 8
 	confirmationTag = "chct_"
 	requestIDTag    = "chrq_"
@@ -198,8 +203,12 @@ func (a *Accounts) confirm(ctx context.Context, client Client, proof Proof, call
 	if err := a.Service.Throttle.take(ctx, limitConfirm.of(network(caller.Address))); err != nil {
 		return Confirmation{}, a.throttled(client, caller, err)
 	}
+	attempts := maxCodeAttempts
+	if proof.Token != "" {
+		attempts = maxLinkAttempts
+	}
 	c, err := a.Confirmations.TryConfirmation(ctx, ConfirmationTry{
-		Hash: hash, ClientID: client.ID, Purposes: purposes, MaxAttempts: maxCodeAttempts, Now: a.Service.now(),
+		Hash: hash, ClientID: client.ID, Purposes: purposes, MaxAttempts: attempts, Now: a.Service.now(),
 	})
 	if errors.Is(err, ErrNotFound) || (err == nil && !proof.fits(c)) {
 		return Confirmation{}, errConfirmation

@@ -32,6 +32,7 @@ const (
 	InvalidConfirmation Code = "invalid_confirmation"
 	WrongPassword       Code = "wrong_password"
 	Unsupported         Code = "unsupported"
+	RegistrationClosed  Code = "registration_closed"
 )
 
 // Error is an expected failure: its code and description are meant for the

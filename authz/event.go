@@ -96,10 +96,10 @@ func (e Event) oncePerHour() Event {
 	return e
 }
 
-// oncePerMinute limits an event to one per user, address, kind, detail and
-// minute: a stranger who guesses passwords cannot fill the log.
+// oncePerMinute limits an event to one per user, network address, kind,
+// detail and minute: a stranger who guesses passwords cannot fill the log.
 func (e Event) oncePerMinute() Event {
-	e.Once = onceKey(e.UserID, e.Device.Address, string(e.Kind), e.Detail, e.Time.UTC().Format("200601021504"))
+	e.Once = onceKey(e.UserID, network(e.Device.Address), string(e.Kind), e.Detail, e.Time.UTC().Format("200601021504"))
 	return e
 }
 

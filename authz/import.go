@@ -61,8 +61,8 @@ type Importer struct {
 	Actor string
 	// DryRun decides everything and stores nothing.
 	DryRun bool
-	// planned are the names and addresses that a dry run would have stored.
-	planned map[string]bool
+	// What a dry run would have stored.
+	plannedNames, plannedAddresses map[string]bool
 }
 
 // maxImportTries bounds how often a batch is decided anew because another
@@ -105,7 +105,7 @@ func (i *Importer) plan(ctx context.Context, batch []ImportedUser) ([]ImportResu
 		}
 		users[n] = user
 		names = append(names, user.Name)
-		if !user.EmailVerifiedAt.IsZero() {
+		if user.claimsAddress() {
 			addresses = append(addresses, user.EmailName)
 		}
 	}
@@ -124,7 +124,7 @@ func (i *Importer) plan(ctx context.Context, batch []ImportedUser) ([]ImportResu
 			continue
 		}
 		takenNames[user.Name] = true
-		if !user.EmailVerifiedAt.IsZero() {
+		if user.claimsAddress() {
 			takenAddresses[user.EmailName] = true
 		}
 		event := newEvent(EventUserCreated, now)
@@ -135,11 +135,10 @@ func (i *Importer) plan(ctx context.Context, batch []ImportedUser) ([]ImportResu
 }
 
 func (i *Importer) decide(user User, takenNames, takenAddresses map[string]bool) ImportResult {
-	address := !user.EmailVerifiedAt.IsZero()
 	switch {
-	case takenNames[user.Name], i.planned[user.Name]:
+	case takenNames[user.Name], i.plannedNames[user.Name]:
 		return ImportResult{Outcome: ImportExists}
-	case address && (takenAddresses[user.EmailName] || i.planned["@"+user.EmailName]):
+	case user.claimsAddress() && (takenAddresses[user.EmailName] || i.plannedAddresses[user.EmailName]):
 		return ImportResult{Outcome: ImportRefused, Reason: fmt.Sprintf("email %q is the verified address of another user", user.Email)}
 	}
 	return ImportResult{Outcome: ImportCreated}
@@ -147,34 +146,30 @@ func (i *Importer) decide(user User, takenNames, takenAddresses map[string]bool)
 
 // remember keeps what a dry run would have stored.
 func (i *Importer) remember(users []User) {
-	if i.planned == nil {
-		i.planned = map[string]bool{}
+	if i.plannedNames == nil {
+		i.plannedNames, i.plannedAddresses = map[string]bool{}, map[string]bool{}
 	}
 	for _, user := range users {
-		i.planned[user.Name] = true
-		if !user.EmailVerifiedAt.IsZero() {
-			i.planned["@"+user.EmailName] = true
+		i.plannedNames[user.Name] = true
+		if user.claimsAddress() {
+			i.plannedAddresses[user.EmailName] = true
 		}
 	}
 }
 
 // user validates one line.
 func (u ImportedUser) user(now time.Time) (User, error) {
-	name, err := NormalizeName(u.Username)
-	if err != nil {
+	user := User{
+		ID: newUserID(), PasswordHash: u.PasswordHash.Reveal(), MustChange: u.MustChange, AuthEpoch: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	if err := user.setNames(u.Username, u.Email); err != nil {
 		return User{}, err
 	}
-	user := User{
-		ID: newUserID(), Username: u.Username, Name: name, PasswordHash: u.PasswordHash.Reveal(), MustChange: u.MustChange,
-		AuthEpoch: 1, CreatedAt: now, UpdatedAt: now,
-	}
+	var err error
 	if !u.CreatedAt.IsZero() && u.CreatedAt.Before(now) {
 		user.CreatedAt = u.CreatedAt.UTC().Truncate(time.Millisecond)
 	}
 	if user.Roles, err = validateRoles(u.Roles); err != nil {
-		return User{}, err
-	}
-	if err := user.setEmail(u.Email); err != nil {
 		return User{}, err
 	}
 	if u.EmailVerified {

@@ -63,7 +63,7 @@ func (s *Service) Login(ctx context.Context, clientID, username string, secret S
 		name = " "
 	}
 	attempt := newAttempt(name, clientID, device.Address)
-	if err := s.Throttle.login(ctx, attempt); err != nil {
+	if err := s.Throttle.login(ctx, &attempt); err != nil {
 		s.throttled(clientID, device)
 		return Login{}, err
 	}

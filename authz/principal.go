@@ -2,7 +2,6 @@ package authz
 
 import (
 	"context"
-	"fmt"
 
 	"chancery/authz/claims"
 )
@@ -52,9 +51,9 @@ func (a *Accounts) User(ctx context.Context, token Secret, device Device) (Princ
 	if err != nil {
 		return Principal{}, err
 	}
-	client, err := a.Service.Registry.Client(ctx, p.ClientID)
+	client, err := a.ownClient(ctx, p.ClientID)
 	if err != nil {
-		return Principal{}, fmt.Errorf("client: %w", err)
+		return Principal{}, err
 	}
 	if !client.FirstParty {
 		return Principal{}, errNotFirstParty

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,8 +13,7 @@ import (
 // Bucket is a number of attempts that may come at once and is filled up again
 // evenly: Burst of them in each Period.
 type Bucket struct {
-	// Key is a hash with the bucket's kind in front: it tells neither account
-	// nor address, and its length is bounded.
+	// Key is a hash with the bucket's kind in front: its length is bounded.
 	Key    string
 	Burst  int
 	Period time.Duration
@@ -27,6 +27,8 @@ type Limiter interface {
 	// empty one it stops and returns how long until that one has an attempt
 	// again; zero means that none was empty. What was taken stays taken.
 	Take(ctx context.Context, buckets []Bucket) time.Duration
+	// Return gives back one attempt that was taken from each bucket.
+	Return(ctx context.Context, buckets []Bucket)
 	// Reset fills the buckets up.
 	Reset(ctx context.Context, buckets []Bucket)
 	// Remember keeps a key for a duration.
@@ -46,8 +48,9 @@ type FailureLimiter interface {
 
 // ThrottlePolicy says how many attempts a minute may come: on one account from
 // one address, on one account from all addresses that it is not known from,
-// from one address, and through one client. In the long run only a twelfth of
-// it may, so that the wait grows as attempts go on.
+// from one address, and through one client. So many may come at once, and as
+// many each minute after; in the long run only a twelfth of it may, so that the
+// wait grows as attempts go on. Logins that succeed do not count.
 type ThrottlePolicy struct {
 	Pair    int
 	Account int
@@ -64,6 +67,9 @@ type ThrottlePolicy struct {
 //     from the account's bucket, so that an attack from elsewhere leaves it in;
 //   - the reset of a password by mail is counted apart, and makes the address
 //     that it came from a known one.
+//
+// Who comes from an address that is not known competes, while an attack on his
+// account goes on, with the attack for its attempts and mails.
 //
 // The zero value throttles nothing.
 type Throttle struct {
@@ -83,7 +89,7 @@ const (
 // Limits of what is throttled besides logins: those of people who try a few
 // times.
 var (
-	limitMail     = Bucket{Key: "mail", Burst: 10, Period: time.Hour}           // mails about one account, from addresses that it is not known from
+	limitMail     = Bucket{Key: "mail", Burst: 10, Period: time.Hour}           // mails about one name, from addresses that it is not known from
 	limitMailPair = Bucket{Key: "mail-pair", Burst: 5, Period: time.Hour}       // mails about one account, from one network address
 	limitMailFrom = Bucket{Key: "mail-from", Burst: 20, Period: time.Hour}      // mails asked for from one network address
 	limitConfirm  = Bucket{Key: "confirm", Burst: 30, Period: 10 * time.Minute} // links and codes sent in
@@ -131,6 +137,8 @@ func network(address string) string {
 type attempt struct {
 	// name is normalised; it need not exist.
 	name, clientID, network string
+	// taken are the shared buckets that it took from.
+	taken []Bucket
 }
 
 func newAttempt(name, clientID, address string) attempt {
@@ -141,30 +149,37 @@ func (a attempt) pair(p ThrottlePolicy) []Bucket {
 	return perMinute("pair", p.Pair, a.name, a.network)
 }
 
+// wide are the buckets that an attempt shares with others.
+func (a attempt) wide(p ThrottlePolicy) []Bucket {
+	return slices.Concat(perMinute("address", p.Address, a.network), perMinute("account", p.Account, a.name), perMinute("client", p.Client, a.clientID))
+}
+
 func (a attempt) known() string { return Bucket{Key: "known"}.of(a.name, a.network).Key }
 
 // login counts an attempt to log in. The error tells how long to wait.
-func (t *Throttle) login(ctx context.Context, a attempt) error {
+func (t *Throttle) login(ctx context.Context, a *attempt) error {
 	if t == nil || t.Limiter == nil {
 		return nil
 	}
 	buckets := a.pair(t.Policy)
 	if !t.Limiter.Remembers(ctx, a.known()) {
-		buckets = append(buckets, perMinute("address", t.Policy.Address, a.network)...)
-		buckets = append(buckets, perMinute("account", t.Policy.Account, a.name)...)
-		buckets = append(buckets, perMinute("client", t.Policy.Client, a.clientID)...)
+		a.taken = a.wide(t.Policy)
+		buckets = append(buckets, a.taken...)
 	}
 	return throttled(t.Limiter.Take(ctx, buckets))
 }
 
-// succeeded makes the address a known one of the account and forgets the
-// failures from it.
+// succeeded makes the address a known one of the account, forgets the failures
+// from it, and gives back what the attempt took from others.
 func (t *Throttle) succeeded(ctx context.Context, a attempt) {
 	if t == nil || t.Limiter == nil {
 		return
 	}
 	t.Limiter.Reset(ctx, a.pair(t.Policy))
 	t.Limiter.Remember(ctx, a.known(), knownAddress)
+	if len(a.taken) > 0 {
+		t.Limiter.Return(ctx, a.taken)
+	}
 }
 
 // mail counts a mail about the account or address with the normalised name.
@@ -188,25 +203,24 @@ func (t *Throttle) take(ctx context.Context, buckets ...Bucket) error {
 	return throttled(t.Limiter.Take(ctx, buckets))
 }
 
-func secretBuckets(clientID, address string) []Bucket {
-	from := network(address)
-	return []Bucket{limitSecret.of(clientID, from), limitSecrets.of(from)}
-}
-
-// secretAllowed reports whether a client's secret from this address may be
-// looked at.
+// secretAllowed reports whether the client's secret from this address may be
+// looked at. Wrong secrets of other clients do not matter: they may come from
+// behind the same address.
 func (t *Throttle) secretAllowed(clientID, address string) error {
 	if t == nil || t.Failures == nil {
 		return nil
 	}
-	return throttled(t.Failures.Wait(secretBuckets(clientID, address)))
+	return throttled(t.Failures.Wait([]Bucket{limitSecret.of(clientID, network(address))}))
 }
 
-// secretFailed counts a wrong client secret.
-func (t *Throttle) secretFailed(ctx context.Context, clientID, address string) {
-	if t != nil && t.Failures != nil {
-		t.Failures.Take(ctx, secretBuckets(clientID, address))
+// secretFailed counts a wrong client secret. It returns an error when there
+// were too many from the address, whichever clients they were for.
+func (t *Throttle) secretFailed(ctx context.Context, clientID, address string) error {
+	if t == nil || t.Failures == nil {
+		return nil
 	}
+	from := network(address)
+	return throttled(t.Failures.Take(ctx, []Bucket{limitSecret.of(clientID, from), limitSecrets.of(from)}))
 }
 
 // throttled is one answer for every bucket.

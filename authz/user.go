@@ -50,6 +50,12 @@ func (u User) Active(now time.Time) bool {
 	return u.DisabledAt.IsZero() && !now.Before(u.BannedUntil)
 }
 
+// claimsAddress reports whether the user is found by the address: it is
+// verified, or the name.
+func (u User) claimsAddress() bool {
+	return !u.EmailVerifiedAt.IsZero() || strings.Contains(u.Name, "@")
+}
+
 func newUserID() string { return userIDPrefix + uuid.NewString() }
 
 const (
@@ -91,6 +97,29 @@ func validateRoles(roles []string) ([]string, error) {
 	}
 	return roles, nil
 }
+
+// setNames gives the user a name and an address that is not verified. A name
+// with "@" must be the account's own address, or somebody could be found by
+// the address of another; an empty address is taken from such a name.
+func (u *User) setNames(username, email string) error {
+	if strings.TrimSpace(email) == "" && strings.Contains(username, "@") {
+		email = username
+	}
+	if err := u.setEmail(email); err != nil {
+		return err
+	}
+	name, err := NormalizeName(username)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(name, "@") && name != u.EmailName {
+		return errNameAddress
+	}
+	u.Username, u.Name = username, name
+	return nil
+}
+
+var errNameAddress = fail(InvalidInput, "username: with \"@\" it must be the account's own address")
 
 var errEmail = fail(InvalidInput, "email: want name@domain, without comments and quotation marks")
 

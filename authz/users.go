@@ -103,16 +103,13 @@ func (u *Users) Create(ctx context.Context, n NewUser) (User, error) {
 
 // prepare validates n and hashes its password.
 func (u *Users) prepare(ctx context.Context, n NewUser) (User, error) {
-	name, err := NormalizeName(n.Username)
-	if err != nil {
-		return User{}, err
-	}
 	now := u.now()
-	user := User{ID: newUserID(), Username: n.Username, Name: name, MustChange: n.MustChange, AuthEpoch: 1, CreatedAt: now, UpdatedAt: now}
-	if user.Roles, err = validateRoles(n.Roles); err != nil {
+	user := User{ID: newUserID(), MustChange: n.MustChange, AuthEpoch: 1, CreatedAt: now, UpdatedAt: now}
+	if err := user.setNames(n.Username, n.Email); err != nil {
 		return User{}, err
 	}
-	if err := user.setEmail(n.Email); err != nil {
+	var err error
+	if user.Roles, err = validateRoles(n.Roles); err != nil {
 		return User{}, err
 	}
 	if n.EmailVerified && user.Email != "" {

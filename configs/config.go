@@ -95,8 +95,7 @@ type Sessions struct {
 
 // Throttle says how many attempts at a password a minute may bring: on one
 // account from one address, on one account from addresses that it is not known
-// from, from one address, and through one client. An hour may bring five times
-// as many.
+// from, from one address, and through one client.
 type Throttle struct {
 	Enabled bool `koanf:"enabled"`
 	Pair    int  `koanf:"pair"`

@@ -33,9 +33,12 @@ func (db *DB) Apply(ctx context.Context, changes authz.ApplyChanges) error {
 			}
 		}
 		for _, update := range changes.UpdateUsers {
-			columns := map[string]any{
-				"email": update.Email, "email_name": update.EmailName, "email_verified_at": millis(update.EmailVerifiedAt),
-				"auth_epoch": gorm.Expr("auth_epoch + CASE WHEN email_name = ? THEN 0 ELSE 1 END", update.EmailName),
+			columns := map[string]any{}
+			if update.NewEmail {
+				columns = map[string]any{
+					"email": update.Email, "email_name": update.EmailName, "email_verified_at": millis(update.EmailVerifiedAt),
+					"auth_epoch": gorm.Expr("auth_epoch + 1"),
+				}
 			}
 			if err := setRoles(tx, update.UserChange, update.Roles, columns); err != nil {
 				return err

@@ -47,7 +47,8 @@ func (db *DB) InsertConfirmation(ctx context.Context, c authz.Confirmation) erro
 }
 
 const tryConfirmationSQL = "UPDATE account_confirmations SET attempts = attempts + 1 " +
-	"WHERE hash = ? AND client_id = ? AND purpose IN ? AND expires_at > ? AND attempts < ? RETURNING *"
+	"WHERE hash = ? AND client_id = ? AND purpose IN ? AND expires_at > ? AND attempts < ? RETURNING " +
+	"hash, purpose, client_id, user_id, auth_epoch, username, email, password_hash, code_hash, attempts, created_at, expires_at"
 
 // TryConfirmation implements authz.ConfirmationStore.
 func (db *DB) TryConfirmation(ctx context.Context, try authz.ConfirmationTry) (authz.Confirmation, error) {
@@ -78,7 +79,7 @@ func (db *DB) RegisterUser(ctx context.Context, hash authz.Hash, user authz.User
 func (db *DB) ChangeEmail(ctx context.Context, hash authz.Hash, change authz.EmailChange) error {
 	return db.useConfirmation(ctx, hash, func(tx *gorm.DB) error {
 		return updateUser(tx, change.UserChange, map[string]any{
-			"email": change.Email, "email_name": change.EmailName, "email_verified_at": millis(change.Now),
+			"username": change.Username, "name": change.Name, "email": change.Email, "email_name": change.EmailName, "email_verified_at": millis(change.Now),
 			"auth_epoch": gorm.Expr("auth_epoch + 1"),
 		})
 	})

@@ -49,10 +49,15 @@ func (r userRow) user() authz.User {
 	}
 }
 
-// loginSQL finds the name before the address, by the unique index of either.
-const loginSQL = "SELECT users.*, (SELECT count(*) FROM refresh_families f WHERE f.user_id = users.id AND f.revoked_at IS NULL " +
-	"AND f.idle_expires_at > ? AND f.absolute_expires_at > ?) AS sessions " +
-	"FROM users WHERE name = ? OR (email_name = ? AND email_verified_at <> 0) ORDER BY CASE WHEN name = ? THEN 0 ELSE 1 END LIMIT 1"
+const (
+	userColumns = "id, username, name, email, email_name, email_verified_at, password_hash, roles, must_change, auth_epoch, disabled_at, " +
+		"banned_until, ban_reason, created_at, updated_at"
+	// fromUsers finds the name before the address, by the unique index of
+	// either.
+	fromUsers = " FROM users WHERE name = ? OR (email_name = ? AND email_verified_at <> 0) ORDER BY CASE WHEN name = ? THEN 0 ELSE 1 END LIMIT 1"
+	loginSQL  = "SELECT " + userColumns + ", (SELECT count(*) FROM refresh_families f WHERE f.user_id = users.id AND f.revoked_at IS NULL " +
+		"AND f.idle_expires_at > ? AND f.absolute_expires_at > ?) AS sessions" + fromUsers
+)
 
 // UserForLogin implements authz.LoginStore.
 func (db *DB) UserForLogin(ctx context.Context, name string, now time.Time) (authz.User, int, error) {
@@ -65,6 +70,15 @@ func (db *DB) UserForLogin(ctx context.Context, name string, now time.Time) (aut
 		return one(tx.Raw(loginSQL, ms, ms, name, name, name).Scan(&row), authz.ErrNotFound)
 	})
 	return row.User.user(), row.Sessions, err
+}
+
+// UserByLogin implements authz.AccountStore.
+func (db *DB) UserByLogin(ctx context.Context, name string) (authz.User, error) {
+	var row userRow
+	err := db.query(ctx, func(tx *gorm.DB) error {
+		return one(tx.Raw("SELECT "+userColumns+fromUsers, name, name, name).Scan(&row), authz.ErrNotFound)
+	})
+	return row.user(), err
 }
 
 // UserByName implements authz.UserStore and authz.AccountStore.
@@ -153,13 +167,10 @@ func (db *DB) UnbanUser(ctx context.Context, change authz.UserChange) error {
 
 // DeleteUser implements authz.UserStore and authz.AccountStore.
 func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
-	return db.transaction(ctx, func(tx *gorm.DB) error {
+	err := db.transaction(ctx, func(tx *gorm.DB) error {
 		// The write of the user row comes first: it waits for logins that hold
 		// a share lock on it and lets none in behind it.
 		if err := one(userOfChange(tx, change).Delete(&userRow{}), authz.ErrNotFound); err != nil {
-			return err
-		}
-		if err := tx.Where("user_id = ?", change.UserID).Delete(&confirmationRow{}).Error; err != nil {
 			return err
 		}
 		if _, err := db.endSessions(tx, change.Ending); err != nil {
@@ -173,6 +184,15 @@ func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 			return err
 		}
 		return insertEvents(tx, change.Event)
+	})
+	if err != nil {
+		return err
+	}
+	// Without the user they are good for nothing. Deleted within the
+	// transaction they would be locked in the other order than when they are
+	// used.
+	return db.statement(ctx, func(tx *gorm.DB) error {
+		return tx.Where("user_id = ?", change.UserID).Delete(&confirmationRow{}).Error
 	})
 }
 

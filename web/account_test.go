@@ -242,8 +242,8 @@ func TestAccountRegistrationClosed(t *testing.T) {
 	s := accountServer(t)
 	proof := s.proof(s.by("web", "/register", "email", "c@example.com", "password", goodPW), authz.MailRegistration)
 	s.accounts.Registration = false
-	s.problem("registration", s.by("app", "/register", "email", "d@example.com", "password", goodPW), 403, authz.UnauthorizedClient)
-	s.problem("what was mailed before", s.by("web", "/email/verify", proof...), 403, authz.UnauthorizedClient)
+	s.problem("registration", s.by("app", "/register", "email", "d@example.com", "password", goodPW), 403, authz.RegistrationClosed)
+	s.problem("what was mailed before", s.by("web", "/email/verify", proof...), 403, authz.RegistrationClosed)
 	s.expect(pgLogin(s, "app", "c@example.com", goodPW), http.StatusBadRequest, "invalid_grant")
 	s.ok("reset", s.reset("app", s.forgot("app", bob), goodPW), http.StatusNoContent) // recovery stays
 }

@@ -39,7 +39,7 @@ func accessLog(log *slog.Logger) gin.HandlerFunc {
 			slog.String("address", c.ClientIP()), slog.String("request_id", id),
 		}
 		level := slog.LevelInfo
-		if c.Writer.Status() >= http.StatusInternalServerError {
+		if c.Writer.Status() >= http.StatusInternalServerError && c.Writer.Status() != http.StatusNotImplemented {
 			level = slog.LevelError
 		}
 		log.LogAttrs(c.Request.Context(), level, "request", append(attrs, respond.Notes(c)...)...)

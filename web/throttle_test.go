@@ -238,6 +238,45 @@ func TestCA10RightSecretsAreNotCounted(t *testing.T) {
 	}
 }
 
+// Clients behind one address do not answer for each other.
+func TestCA10WrongSecretsOfOthersDoNotLockOut(t *testing.T) {
+	s := throttledServer(t)
+	for i := range 120 {
+		s.secretFrom("192.0.2.1", fmt.Sprint("misconfigured", i%10), "stale")
+	}
+	s.waitOf("one more wrong secret", s.secretFrom("192.0.2.1", "another", "wrong"))
+	s.expect(s.secretFrom("192.0.2.1", "robot", s.secrets["robot"].Reveal()), http.StatusOK, "")
+}
+
+// Logins that succeed do not use up what others may try from the address.
+func TestPG04SuccessesAreGivenBack(t *testing.T) {
+	s := throttledServer(t)
+	for i := range 40 {
+		name := fmt.Sprint("user", i)
+		_, err := s.users.Create(t.Context(), authz.NewUser{Username: name, Password: secretPW})
+		must(t, err)
+		s.expect(s.loginFrom("192.0.2.1", name, secretPW), http.StatusOK, "")
+	}
+}
+
+func TestPG04AttackFromOneNetworkIsRecordedOnceAMinute(t *testing.T) {
+	s := throttledServer(t)
+	for i := range 200 {
+		s.loginFrom(fmt.Sprintf("2001:db8:1:2::%x", i+1), username, "wrong password")
+	}
+	events, err := s.store.ListEvents(t.Context(), authz.EventFilter{Page: authz.Page{Limit: 1000}})
+	must(t, err)
+	attacks := 0
+	for _, event := range events {
+		if event.Kind == authz.EventThrottled || event.Kind == authz.EventLoginFailed {
+			attacks++
+		}
+	}
+	if attacks != 2 {
+		t.Errorf("200 attempts from one /64 left %d events, want one of the failure and one of the throttling", attacks)
+	}
+}
+
 func TestIN07ThrottlesWrongSecrets(t *testing.T) {
 	s := throttledServer(t)
 	introspect := func() answer {

@@ -36,6 +36,15 @@ func (l *Limiter) Take(_ context.Context, buckets []authz.Bucket) time.Duration 
 	return 0
 }
 
+// Return implements authz.Limiter.
+func (l *Limiter) Return(_ context.Context, buckets []authz.Bucket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range buckets {
+		l.full[b.Key] = l.fullAt(b).Add(-interval(b))
+	}
+}
+
 // Wait implements authz.FailureLimiter.
 func (l *Limiter) Wait(buckets []authz.Bucket) time.Duration {
 	l.mu.Lock()

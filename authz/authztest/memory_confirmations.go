@@ -61,7 +61,8 @@ func (m *Memory) ChangeEmail(ctx context.Context, hash authz.Hash, change authz.
 		return err
 	}
 	user.Email, user.EmailName, user.EmailVerifiedAt, user.UpdatedAt = change.Email, change.EmailName, change.Now, change.Now
-	if m.addressTaken(user) {
+	user.Username, user.Name = change.Username, change.Name
+	if other, ok := m.userByName(user.Name); m.addressTaken(user) || (ok && other.ID != user.ID) {
 		return authz.ErrConflict
 	}
 	user.AuthEpoch++

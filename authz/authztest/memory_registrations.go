@@ -177,10 +177,10 @@ func (m *Memory) Apply(ctx context.Context, changes authz.ApplyChanges) error {
 	for _, update := range changes.UpdateUsers {
 		m.setRoles(update.UserChange, update.Roles)
 		user := m.users[update.UserID]
-		if user.EmailName != update.EmailName {
+		if update.NewEmail {
+			user.Email, user.EmailName, user.EmailVerifiedAt = update.Email, update.EmailName, update.EmailVerifiedAt
 			user.AuthEpoch++
 		}
-		user.Email, user.EmailName, user.EmailVerifiedAt = update.Email, update.EmailName, update.EmailVerifiedAt
 		m.users[user.ID] = user
 		m.append(update.Event)
 	}

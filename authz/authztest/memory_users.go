@@ -15,12 +15,7 @@ func (m *Memory) UserForLogin(ctx context.Context, name string, now time.Time) (
 	if err := m.begin(ctx, "UserForLogin"); err != nil {
 		return authz.User{}, 0, err
 	}
-	user, ok := m.userByName(name)
-	for _, other := range m.users {
-		if !ok && !other.EmailVerifiedAt.IsZero() && other.EmailName == name {
-			user, ok = other, true
-		}
-	}
+	user, ok := m.userByLogin(name)
 	if !ok {
 		return authz.User{}, 0, authz.ErrNotFound
 	}
@@ -31,6 +26,31 @@ func (m *Memory) UserForLogin(ctx context.Context, name string, now time.Time) (
 		}
 	}
 	return user, sessions, nil
+}
+
+func (m *Memory) userByLogin(name string) (authz.User, bool) {
+	if user, ok := m.userByName(name); ok {
+		return user, true
+	}
+	for _, user := range m.users {
+		if !user.EmailVerifiedAt.IsZero() && user.EmailName == name {
+			return user, true
+		}
+	}
+	return authz.User{}, false
+}
+
+// UserByLogin implements authz.AccountStore.
+func (m *Memory) UserByLogin(ctx context.Context, name string) (authz.User, error) {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "UserByLogin"); err != nil {
+		return authz.User{}, err
+	}
+	user, ok := m.userByLogin(name)
+	if !ok {
+		return authz.User{}, authz.ErrNotFound
+	}
+	return user, nil
 }
 
 // UserByName implements authz.UserStore.

@@ -115,7 +115,7 @@ func confirmationUsedOnce(t *testing.T, store Store) {
 }
 
 func emailChange(userID string) authz.EmailChange {
-	c := authz.EmailChange{UserChange: change(userID, ""), Email: "New@mail.example", EmailName: "new@mail.example"}
+	c := authz.EmailChange{UserChange: change(userID, ""), Username: "Al", Name: "al", Email: "New@mail.example", EmailName: "new@mail.example"}
 	c.Event.Kind, c.Epoch = authz.EventEmailChanged, 1
 	return c
 }
@@ -129,6 +129,10 @@ func confirmationChangesEmail(t *testing.T, store Store) {
 	must(t, store.InsertConfirmation(t.Context(), c))
 	want(t, "ChangeEmail to a taken address", store.ChangeEmail(t.Context(), c.Hash, emailChange(userID)), authz.ErrConflict)
 	must(t, store.DeleteUser(t.Context(), change(owner.ID, authz.CauseUserDeleted)))
+	withUser(t, store, "bob")
+	named := emailChange(userID)
+	named.Name = "bob"
+	want(t, "ChangeEmail with a taken name", store.ChangeEmail(t.Context(), c.Hash, named), authz.ErrConflict)
 	stale := emailChange(userID)
 	stale.Epoch = 7
 	want(t, "ChangeEmail of an older epoch", store.ChangeEmail(t.Context(), c.Hash, stale), authz.ErrNotFound)
@@ -136,7 +140,7 @@ func confirmationChangesEmail(t *testing.T, store Store) {
 	must(t, store.ChangeEmail(t.Context(), c.Hash, emailChange(userID)))
 	user, err := store.UserByID(t.Context(), userID)
 	must(t, err)
-	if user.Email != "New@mail.example" || user.EmailName != "new@mail.example" || !user.EmailVerifiedAt.Equal(T0.Add(time.Minute)) || user.AuthEpoch != 2 {
+	if user.Username != "Al" || user.Name != "al" || user.Email != "New@mail.example" || user.EmailName != "new@mail.example" || !user.EmailVerifiedAt.Equal(T0.Add(time.Minute)) || user.AuthEpoch != 2 {
 		t.Errorf("user = %+v, want the new address, verified, and the next epoch", user)
 	}
 	if f := familyOf(t, store, 0); !f.RevokedAt.IsZero() {

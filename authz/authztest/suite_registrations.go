@@ -172,7 +172,7 @@ func applyAllOrNothing(t *testing.T, store Store) {
 		InsertResources: []authz.Resource{SampleResource("https://new.example")}, UpdateResources: []authz.Resource{existingResource},
 		InsertClients: []authz.Client{SampleClient("new")}, UpdateClients: []authz.Client{existing},
 		InsertUsers: []authz.User{SampleUser("fresh")}, UserEvents: []authz.Event{sampleEvent("fresh", T0)},
-		UpdateUsers: []authz.UserUpdate{{UserChange: change("usr_nobody", ""), Roles: []string{"chief"}, Email: "new@mail.example"}},
+		UpdateUsers: []authz.UserUpdate{{UserChange: change("usr_nobody", ""), Roles: []string{"chief"}, NewEmail: true, Email: "new@mail.example"}},
 	}
 	want(t, "Apply with an unknown user", store.Apply(t.Context(), changes), authz.ErrNotFound)
 	if _, err := store.Client(t.Context(), "new"); !errors.Is(err, authz.ErrNotFound) {

@@ -284,6 +284,9 @@ func userForLogin(t *testing.T, store Store) {
 	user, _, err = store.UserForLogin(t.Context(), "shared@mail.example", T0)
 	must(t, err)
 	same(t, "user found by address", verified, user)
+	user, err = store.UserByLogin(t.Context(), "shared@mail.example")
+	must(t, err)
+	same(t, "user found by address, without sessions", verified, user)
 	must(t, store.InsertUser(t.Context(), named, sampleEvent("e-named", T0)))
 	user, _, err = store.UserForLogin(t.Context(), "shared@mail.example", T0)
 	must(t, err)
@@ -291,5 +294,7 @@ func userForLogin(t *testing.T, store Store) {
 	for _, name := range []string{"carol@mail.example", "Alice", "", " ", "nobody"} {
 		_, _, err := store.UserForLogin(t.Context(), name, T0)
 		want(t, fmt.Sprintf("UserForLogin of %q", name), err, authz.ErrNotFound)
+		_, err = store.UserByLogin(t.Context(), name)
+		want(t, fmt.Sprintf("UserByLogin of %q", name), err, authz.ErrNotFound)
 	}
 }

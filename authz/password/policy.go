@@ -158,7 +158,7 @@ func leetSigns(text string) int {
 func (p *Policy) Strength(password string, context ...string) Strength {
 	var s Strength
 	if err := p.Check(password, context...); errors.Is(err, ErrUnacceptable) {
-		s.Problem = Reason(err)
+		s.Problem = reason(err)
 	}
 	words := contextWords(slices.Concat(p.service, context))
 	text := cut(password, maxEstimated)
@@ -179,9 +179,9 @@ func cut(text string, n int) string {
 	return text
 }
 
-// Reason returns the sentence for the user in an error that wraps
+// reason returns the sentence for the user in an error that wraps
 // ErrUnacceptable.
-func Reason(err error) string {
+func reason(err error) string {
 	_, reason, _ := strings.Cut(err.Error(), ErrUnacceptable.Error()+": ")
 	return reason
 }

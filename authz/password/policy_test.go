@@ -52,7 +52,7 @@ func TestPolicy(t *testing.T) {
 		switch {
 		case test.want == "" && err != nil:
 			t.Errorf("%s: Check = %v, want none", test.name, err)
-		case test.want != "" && (!errors.Is(err, password.ErrUnacceptable) || !strings.Contains(password.Reason(err), test.want)):
+		case test.want != "" && (!errors.Is(err, password.ErrUnacceptable) || !strings.Contains(err.Error(), test.want)):
 			t.Errorf("%s: Check = %v, want ErrUnacceptable with %q", test.name, err, test.want)
 		case err != nil && strings.Contains(err.Error(), test.password):
 			t.Errorf("%s: the error quotes the password", test.name)

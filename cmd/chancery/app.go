@@ -137,8 +137,10 @@ func (a *app) wirePasswords() (err error) {
 	if err != nil {
 		return fmt.Errorf("issuer: %w", err)
 	}
-	a.policy, err = password.NewPolicy(c.MinLength, []string{issuer.Hostname(), "chancery"}, more)
-	return err
+	if a.policy, err = password.NewPolicy(c.MinLength, []string{issuer.Hostname(), "chancery"}, more); err != nil {
+		return fmt.Errorf("password.blocklist_file: %w", err)
+	}
+	return nil
 }
 
 func (a *app) wireKeys() error {

@@ -56,7 +56,7 @@ func (c *command) serve(ctx context.Context, a *app) error {
 	}
 	a.db.OnEvents = a.logEvents
 	events := storage.NewEventWriter(a.db, a.log)
-	throttle, closeThrottle, err := a.throttle()
+	throttle, closeThrottle, err := a.throttle(ctx)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *aut
 
 // throttle counts attempts in Redis, if there is one, and else in memory. It
 // is nil when nothing shall be throttled. The caller closes it.
-func (a *app) throttle() (throttle *authz.Throttle, closeIt func(), err error) {
+func (a *app) throttle(ctx context.Context) (throttle *authz.Throttle, closeIt func(), err error) {
 	c := a.config.Throttle
 	if !c.Enabled {
 		a.log.Warn("throttle.enabled is false: passwords can be guessed as fast as they are hashed")
@@ -157,12 +157,13 @@ func (a *app) throttle() (throttle *authz.Throttle, closeIt func(), err error) {
 	if a.config.RedisURL == "" {
 		return throttle, local.Close, nil
 	}
-	shared, err := limits.NewRedis(a.config.RedisURL, local, a.log, a.clock.Now)
+	shared, err := limits.NewRedis(a.config.RedisURL, a.config.Issuer, local, a.log, a.clock.Now)
 	if err != nil {
 		local.Close()
 		return nil, nil, err
 	}
 	throttle.Limiter = shared
+	shared.Remembers(ctx, "start") // tells at once when Redis does not answer
 	return throttle, func() { local.Close(); _ = shared.Close() }, nil
 }
 

@@ -71,7 +71,7 @@ func newLocal(t *testing.T, c *clock) *limits.Local {
 
 func newRedis(t *testing.T, address string, c *clock, log *bytes.Buffer) *limits.Redis {
 	t.Helper()
-	r, err := limits.NewRedis(address, newLocal(t, c), slog.New(slog.NewTextHandler(log, nil)), c.Now)
+	r, err := limits.NewRedis(address, "https://as.example", newLocal(t, c), slog.New(slog.NewTextHandler(log, nil)), c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +155,40 @@ func TestLimiters(t *testing.T) {
 				f.pass(time.Hour + time.Second)
 				if f.limiter.Remembers(t.Context(), "k") {
 					t.Error("a key is remembered for too long")
+				}
+			})
+			t.Run("return", func(t *testing.T) {
+				f := open(t)
+				b := []authz.Bucket{bucket("a", 5, time.Hour)}
+				for range 50 { // each gives back what it took
+					f.limiter.Take(t.Context(), b)
+					f.limiter.Return(t.Context(), b)
+				}
+				passed := 0
+				for f.limiter.Take(t.Context(), b) == 0 {
+					passed++
+				}
+				if passed < 4 || passed > 5 { // Redis keeps up to one
+					t.Errorf("after 50 attempts that were given back %d pass, want 5", passed)
+				}
+				f.limiter.Return(t.Context(), []authz.Bucket{bucket("never taken", 5, time.Hour)})
+			})
+			t.Run("refused attempts cost nothing", func(t *testing.T) {
+				f := open(t)
+				b := []authz.Bucket{bucket("a", 30, time.Minute)}
+				for f.limiter.Take(t.Context(), b) == 0 {
+				}
+				var group sync.WaitGroup
+				for range 16 {
+					group.Go(func() {
+						for range 200 {
+							f.limiter.Take(context.WithoutCancel(t.Context()), b)
+						}
+					})
+				}
+				group.Wait()
+				if wait := f.limiter.Take(t.Context(), b); wait > 3*time.Second {
+					t.Errorf("after 3200 refused attempts at once the wait is %s, want the 2s of one attempt", wait)
 				}
 			})
 			t.Run("concurrent attempts", func(t *testing.T) {
@@ -301,7 +335,7 @@ func TestRedisThatHangs(t *testing.T) {
 
 func TestRedisAddressIsNotQuoted(t *testing.T) {
 	c := newClock()
-	_, err := limits.NewRedis("http://user:hunter2@redis.example", newLocal(t, c), slog.Default(), c.Now)
+	_, err := limits.NewRedis("http://user:hunter2@redis.example", "https://as.example", newLocal(t, c), slog.Default(), c.Now)
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("NewRedis of a wrong address = %v, want an error without the password", err)
 	}
@@ -330,7 +364,7 @@ func TestRealRedis(t *testing.T) {
 			t.Fatal("redis-server does not listen")
 		}
 	}
-	r, err := limits.NewRedis("unix://"+socket, limits.NewLocal(time.Now), slog.New(slog.DiscardHandler), time.Now)
+	r, err := limits.NewRedis("unix://"+socket, "https://as.example", limits.NewLocal(time.Now), slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,13 +58,29 @@ func (l *Local) Close() {
 func (l *Local) Take(_ context.Context, buckets []authz.Bucket) time.Duration {
 	now := l.now()
 	for _, b := range buckets {
-		reservation := l.bucket(b).ReserveN(now, 1)
-		if wait := reservation.DelayFrom(now); wait > 0 {
-			reservation.CancelAt(now)
-			return wait
+		// A reservation that is cancelled would not be given back whole when
+		// others came in between: the bucket would run into debt.
+		if bucket := l.bucket(b); !bucket.AllowN(now, 1) {
+			return max(bucket.wait(now), time.Millisecond)
 		}
 	}
 	return 0
+}
+
+// wait returns how long until the bucket has an attempt.
+func (b *bucket) wait(now time.Time) time.Duration {
+	missing := 1 - b.TokensAt(now)
+	return time.Duration(max(missing, 0) / float64(b.Limit()) * float64(time.Second))
+}
+
+// Return implements authz.Limiter.
+func (l *Local) Return(_ context.Context, buckets []authz.Bucket) {
+	now := l.now()
+	for _, b := range buckets {
+		if found, ok := l.buckets.GetIfPresent(b.Key); ok {
+			found.AllowN(now, -1) // a bucket never holds more than its burst
+		}
+	}
 }
 
 func (l *Local) bucket(b authz.Bucket) *bucket {
@@ -79,12 +95,10 @@ func (l *Local) bucket(b authz.Bucket) *bucket {
 func (l *Local) Wait(buckets []authz.Bucket) time.Duration {
 	now := l.now()
 	for _, b := range buckets {
-		found, ok := l.buckets.GetIfPresent(b.Key)
-		if !ok {
-			continue
-		}
-		if missing := 1 - found.TokensAt(now); missing > 0 {
-			return time.Duration(missing / float64(found.Limit()) * float64(time.Second))
+		if found, ok := l.buckets.GetIfPresent(b.Key); ok {
+			if wait := found.wait(now); wait > 0 {
+				return wait
+			}
 		}
 	}
 	return 0

@@ -2,7 +2,9 @@ package limits
 
 import (
 	"context"
-	"fmt"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -18,8 +20,7 @@ const (
 	patience = 100 * time.Millisecond
 	// pause is how long Redis is left alone after it failed, so that an
 	// outage costs one request in a while its patience.
-	pause     = 2 * time.Second
-	keyPrefix = "chancery:"
+	pause = 2 * time.Second
 )
 
 // Redis counts in Redis, so that many nodes count together. While Redis does
@@ -31,24 +32,31 @@ type Redis struct {
 	local  *Local
 	log    *slog.Logger
 	now    func() time.Time
+	// prefix keeps the servers of several issuers apart.
+	prefix string
 	// retryAt is when Redis may be asked again, in nanoseconds of the epoch;
 	// zero while it answers.
 	retryAt atomic.Int64
 }
 
 // NewRedis returns a limiter on the Redis at address, a redis:// or rediss://
-// URL. It does not wait for a connection. The error never quotes the address,
+// URL, for the servers of one issuer. It does not wait for a connection. The error never quotes the address,
 // which may hold a password.
-func NewRedis(address string, local *Local, log *slog.Logger, now func() time.Time) (*Redis, error) {
+func NewRedis(address, issuer string, local *Local, log *slog.Logger, now func() time.Time) (*Redis, error) {
 	options, err := redis.ParseURL(address)
 	if err != nil {
-		return nil, fmt.Errorf("redis_url: want redis://[user:password@]host:port/number")
+		return nil, errors.New("redis_url: want redis://[user:password@]host:port/number")
 	}
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = patience, patience, patience
 	options.ContextTimeoutEnabled, options.MaxRetries, options.DialerRetries = true, -1, 1
 	redis.SetLogger(silence{}) // ask reports what matters, in the server's own log
 	client := redis.NewClient(options)
-	return &Redis{client: client, rates: redis_rate.NewLimiter(client), local: local, log: log, now: now}, nil
+	return &Redis{client: client, rates: redis_rate.NewLimiter(client), local: local, log: log, now: now, prefix: prefixOf(issuer)}, nil
+}
+
+func prefixOf(issuer string) string {
+	sum := sha256.Sum256([]byte(issuer))
+	return "chancery:" + hex.EncodeToString(sum[:4]) + ":"
 }
 
 // silence takes the place of the library's logger, which is one for the whole
@@ -63,9 +71,12 @@ func (r *Redis) Close() error { return r.client.Close() }
 
 // ask runs do with Redis, within bounds, and reports whether it answered.
 func (r *Redis) ask(ctx context.Context, do func(ctx context.Context) error) bool {
-	retryAt := r.retryAt.Load()
-	if retryAt != 0 && r.now().UnixNano() < retryAt {
-		return false
+	if retryAt := r.retryAt.Load(); retryAt != 0 {
+		// One caller finds out whether Redis is back; the others do not wait.
+		now := r.now()
+		if now.UnixNano() < retryAt || !r.retryAt.CompareAndSwap(retryAt, now.Add(pause).UnixNano()) {
+			return false
+		}
 	}
 	// A caller that goes away says nothing about Redis.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
@@ -88,7 +99,7 @@ func (r *Redis) Take(ctx context.Context, buckets []authz.Bucket) time.Duration 
 	var wait time.Duration
 	answered := r.ask(ctx, func(ctx context.Context) error {
 		for _, b := range buckets {
-			result, err := r.rates.Allow(ctx, keyPrefix+b.Key, redis_rate.Limit{Rate: max(b.Burst, 1), Burst: max(b.Burst, 1), Period: b.Period})
+			result, err := r.rates.Allow(ctx, r.prefix+b.Key, rateOf(b))
 			if err != nil {
 				return err
 			}
@@ -105,12 +116,31 @@ func (r *Redis) Take(ctx context.Context, buckets []authz.Bucket) time.Duration 
 	return wait
 }
 
+// Return implements authz.Limiter.
+func (r *Redis) Return(ctx context.Context, buckets []authz.Bucket) {
+	answered := r.ask(ctx, func(ctx context.Context) error {
+		for _, b := range buckets {
+			if _, err := r.rates.AllowN(ctx, r.prefix+b.Key, rateOf(b), -1); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if !answered {
+		r.local.Return(ctx, buckets)
+	}
+}
+
+func rateOf(b authz.Bucket) redis_rate.Limit {
+	return redis_rate.Limit{Rate: max(b.Burst, 1), Burst: max(b.Burst, 1), Period: b.Period}
+}
+
 // Reset implements authz.Limiter.
 func (r *Redis) Reset(ctx context.Context, buckets []authz.Bucket) {
 	r.local.Reset(ctx, buckets)
 	r.ask(ctx, func(ctx context.Context) error {
 		for _, b := range buckets {
-			if err := r.rates.Reset(ctx, keyPrefix+b.Key); err != nil {
+			if err := r.rates.Reset(ctx, r.prefix+b.Key); err != nil {
 				return err
 			}
 		}
@@ -122,14 +152,14 @@ func (r *Redis) Reset(ctx context.Context, buckets []authz.Bucket) {
 // is gone.
 func (r *Redis) Remember(ctx context.Context, key string, duration time.Duration) {
 	r.local.Remember(ctx, key, duration)
-	r.ask(ctx, func(ctx context.Context) error { return r.client.Set(ctx, keyPrefix+key, 1, duration).Err() })
+	r.ask(ctx, func(ctx context.Context) error { return r.client.Set(ctx, r.prefix+key, 1, duration).Err() })
 }
 
 // Remembers implements authz.Limiter.
 func (r *Redis) Remembers(ctx context.Context, key string) bool {
 	var found int64
 	answered := r.ask(ctx, func(ctx context.Context) (err error) {
-		found, err = r.client.Exists(ctx, keyPrefix+key).Result()
+		found, err = r.client.Exists(ctx, r.prefix+key).Result()
 		return err
 	})
 	if !answered {

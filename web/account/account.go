@@ -17,7 +17,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// Recovery answers requests that come without an access token.
+// Recovery answers requests that come without an access token. Expected
+// failures are *authz.Error; each method is that of authz.Accounts.
 type Recovery interface {
 	Register(ctx context.Context, caller authz.Caller, registration authz.Registration) (authz.ConfirmationSent, error)
 	VerifyEmail(ctx context.Context, caller authz.Caller, proof authz.Proof) (authz.User, error)
@@ -26,7 +27,7 @@ type Recovery interface {
 	Strength(ctx context.Context, caller authz.Caller, secret authz.Secret, about ...string) (password.Strength, error)
 }
 
-// Self answers the requests of a signed-in user.
+// Self answers the requests of a signed-in user, under the same promises.
 type Self interface {
 	User(ctx context.Context, token authz.Secret, device authz.Device) (authz.Principal, error)
 	Me(ctx context.Context, p authz.Principal) (authz.User, error)
@@ -35,7 +36,8 @@ type Self interface {
 	Delete(ctx context.Context, p authz.Principal, current authz.Secret) error
 }
 
-// Sessions lists and ends the sessions of a signed-in user.
+// Sessions lists and ends the sessions of a signed-in user, under the same
+// promises.
 type Sessions interface {
 	Sessions(ctx context.Context, p authz.Principal) ([]authz.Family, error)
 	EndSession(ctx context.Context, p authz.Principal, sessionID string) error
@@ -44,7 +46,9 @@ type Sessions interface {
 
 // Clients says which web origins may call, and what a client is called.
 type Clients interface {
+	// OriginAllowed reports whether any client allows the origin.
 	OriginAllowed(ctx context.Context, origin string) (bool, error)
+	// Client returns the registered client, or authz.ErrNotFound.
 	Client(ctx context.Context, id string) (authz.Client, error)
 }
 
@@ -96,36 +100,28 @@ func (e *Endpoints) handler(handle func(c *gin.Context) error) gin.HandlerFunc {
 
 func (e *Endpoints) allowOrigin(c *gin.Context) error {
 	c.Header("Vary", "Origin")
-	origin := c.GetHeader("Origin")
-	if origin == "" {
-		return nil
-	}
-	allowed, err := e.Clients.OriginAllowed(c.Request.Context(), origin)
-	if err != nil {
-		return err
-	}
+	allowed, err := e.originAllowed(c)
 	if allowed {
-		c.Header("Access-Control-Allow-Origin", origin)
-		c.Header("Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate")
+		respond.AllowOrigin(c)
 	}
-	return nil
+	return err
 }
 
-// preflightAge is how many seconds a browser may remember a preflight.
-const preflightAge = "600"
+func (e *Endpoints) originAllowed(c *gin.Context) (bool, error) {
+	origin := c.GetHeader("Origin")
+	if origin == "" {
+		return false, nil
+	}
+	return e.Clients.OriginAllowed(c.Request.Context(), origin)
+}
 
-// preflight answers what a browser asks before a request from another origin
-// (Fetch standard, section 4.8).
+// preflight answers what a browser asks before a request from another origin.
 func (e *Endpoints) preflight(c *gin.Context) error {
-	if err := e.allowOrigin(c); err != nil {
-		return err
+	allowed, err := e.originAllowed(c)
+	if err == nil {
+		respond.Preflight(c, allowed, "GET, POST, PUT, DELETE")
 	}
-	if c.Writer.Header().Get("Access-Control-Allow-Origin") != "" {
-		c.Header("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
-		c.Header("Access-Control-Allow-Headers", "Authorization, Content-Type")
-		c.Header("Access-Control-Max-Age", preflightAge)
-	}
-	return empty(c)
+	return err
 }
 
 // empty answers without a body.

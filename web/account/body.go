@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,7 +56,11 @@ func decode(c *gin.Context, into any) error {
 // checkQuery refuses what stands in the URL, such as an access token, but for
 // the named parameters, each once.
 func checkQuery(c *gin.Context, allowed ...string) error {
-	for name, values := range c.Request.URL.Query() {
+	parameters, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil {
+		return errInURL
+	}
+	for name, values := range parameters {
 		if !slices.Contains(allowed, name) || len(values) != 1 {
 			return errInURL
 		}

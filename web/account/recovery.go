@@ -1,7 +1,6 @@
 package account
 
 import (
-	"log/slog"
 	"net/http"
 
 	"chancery/authz"
@@ -17,12 +16,9 @@ type callerBody struct {
 	ClientSecret string `json:"client_secret"`
 }
 
-// maxNotedID bounds what an unauthenticated request can put into the log.
-const maxNotedID = 128
-
 // caller returns who makes the request.
 func (b callerBody) caller(c *gin.Context) authz.Caller {
-	respond.Note(c, slog.String("client_id", b.ClientID[:min(len(b.ClientID), maxNotedID)]))
+	respond.NoteClient(c, b.ClientID)
 	credentials := authz.Credentials{ClientID: b.ClientID, Secret: authz.Secret(b.ClientSecret), Method: authz.AuthNone}
 	if b.ClientSecret != "" {
 		credentials.Method = authz.AuthAnySecret

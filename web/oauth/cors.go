@@ -5,35 +5,26 @@ import (
 	"net/http"
 
 	"chancery/authz"
+	"chancery/web/respond"
 
 	"github.com/gin-gonic/gin"
 )
 
-// preflightAge is how many seconds a browser may remember a preflight.
-const preflightAge = "600"
-
 // preflight answers the question that a browser asks before a request from
-// another origin (Fetch standard, section 4.8). It names no client, so any
-// client's origin will do; the request itself is checked against its own.
+// another origin. It names no client, so any client's origin will do; the
+// request itself is checked against its own.
 func (e *Endpoints) preflight(c *gin.Context) error {
-	c.Header("Vary", "Origin")
-	origin := c.GetHeader("Origin")
+	origin, allowed := c.GetHeader("Origin"), false
 	if origin != "" {
-		allowed, err := e.Clients.OriginAllowed(c.Request.Context(), origin)
-		if err != nil {
+		var err error
+		if allowed, err = e.Clients.OriginAllowed(c.Request.Context(), origin); err != nil {
 			return err
 		}
-		if allowed {
-			c.Header("Access-Control-Allow-Origin", origin)
-			c.Header("Access-Control-Allow-Methods", http.MethodPost)
-			c.Header("Access-Control-Allow-Headers", "Authorization, Content-Type")
-			c.Header("Access-Control-Max-Age", preflightAge)
-			// Whether the cookie may really be used the answer says.
-			c.Header("Access-Control-Allow-Credentials", "true")
-		}
 	}
-	c.Status(http.StatusNoContent)
-	c.Writer.WriteHeaderNow()
+	if allowed {
+		c.Header("Access-Control-Allow-Credentials", "true") // whether the cookie may be used the answer says
+	}
+	respond.Preflight(c, allowed, http.MethodPost)
 	return nil
 }
 
@@ -52,7 +43,7 @@ func (e *Endpoints) allowOrigin(c *gin.Context, clientID string) error {
 	if err != nil {
 		return err
 	}
-	c.Header("Access-Control-Allow-Origin", origin)
+	respond.AllowOrigin(c)
 	if client.CookieDelivery {
 		c.Header("Access-Control-Allow-Credentials", "true")
 	}

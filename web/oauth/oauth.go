@@ -217,12 +217,9 @@ func readQuery(c *gin.Context, r request) (authz.TokenQuery, error) {
 	}, nil
 }
 
-// maxNotedID bounds what an unauthenticated request can put into the log.
-const maxNotedID = 128
-
 func note(c *gin.Context, credentials authz.Credentials, attrs ...slog.Attr) {
-	id := credentials.ClientID[:min(len(credentials.ClientID), maxNotedID)]
-	respond.Note(c, append(attrs, slog.String("client_id", id))...)
+	respond.Note(c, attrs...)
+	respond.NoteClient(c, credentials.ClientID)
 }
 
 // known keeps the log free of what a stranger makes up.

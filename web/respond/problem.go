@@ -1,7 +1,6 @@
 package respond
 
 import (
-	"log/slog"
 	"net/http"
 	"strings"
 
@@ -34,7 +33,7 @@ func (r Responder) ProblemHandler(handle func(c *gin.Context) error) gin.Handler
 func (r Responder) Problem(c *gin.Context, err error) {
 	status, body := classify(err)
 	if body.Error == authz.UnauthorizedClient {
-		status = http.StatusForbidden
+		status = http.StatusForbidden // which RFC 6749 section 5.2 has as 400
 	}
 	r.head(c, err, status, body)
 	encoded := problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: body.Description, Code: body.Error}
@@ -69,8 +68,3 @@ func (r Responder) bearerChallenge(body oauthError, scope string) string {
 // ErrNoToken is returned for a request without any access token: the challenge
 // names no error then.
 var ErrNoToken = &authz.Error{Code: "missing_token", Description: "An access token is needed here."}
-
-// NotePrincipal says in the access log whose request it is.
-func NotePrincipal(c *gin.Context, p authz.Principal) {
-	Note(c, slog.String("user_id", p.UserID), slog.String("sid", p.SessionID), slog.String("client_id", p.ClientID))
-}

@@ -116,8 +116,7 @@ func classify(err error) (int, oauthError) {
 	return http.StatusInternalServerError, oauthError{Error: serverError}
 }
 
-// statusOf maps the codes of expected failures to HTTP. This is the only place
-// that does.
+// statusOf maps the codes of expected failures to HTTP.
 func statusOf(err *authz.Error) int {
 	if err.RetryAfter > 0 {
 		return http.StatusTooManyRequests
@@ -127,7 +126,7 @@ func statusOf(err *authz.Error) int {
 		return http.StatusUnauthorized
 	case authz.UnauthorizedClient:
 		return http.StatusBadRequest // RFC 6749 section 5.2
-	case authz.WrongPassword, authz.InsufficientScope:
+	case authz.WrongPassword, authz.InsufficientScope, authz.RegistrationClosed:
 		return http.StatusForbidden
 	case authz.Unsupported:
 		return http.StatusNotImplemented
@@ -139,6 +138,14 @@ func statusOf(err *authz.Error) int {
 		return http.StatusConflict
 	}
 	return http.StatusBadRequest
+}
+
+// maxNotedID bounds what an unauthenticated request can put into the log.
+const maxNotedID = 128
+
+// NoteClient says in the access log which client a request names.
+func NoteClient(c *gin.Context, id string) {
+	Note(c, slog.String("client_id", id[:min(len(id), maxNotedID)]))
 }
 
 // retryAfter returns how many seconds to ask a client to wait.

@@ -102,7 +102,7 @@ func (q *Queue) deliver(ctx context.Context, mail authz.Mail) {
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
 		return struct{}{}, q.try(ctx, deliverTimeout, message)
 	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(giveUpAfter), backoff.WithNotify(func(err error, next time.Duration) {
-		q.log.Warn("mail not delivered yet", "kind", mail.Kind, "error", err, "next", next)
+		q.log.Warn("mail not delivered yet", "kind", mail.Kind, "error", err, "next", next.Round(time.Second).String())
 	}))
 	if err != nil && errors.Is(err, context.Cause(ctx)) {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
@@ -113,7 +113,7 @@ func (q *Queue) deliver(ctx context.Context, mail authz.Mail) {
 		q.log.Error("mail not delivered", "kind", mail.Kind, "error", err)
 		return
 	}
-	q.log.Info("mail delivered", "kind", mail.Kind)
+	q.log.Info("mail handed over", "kind", mail.Kind)
 }
 
 // try delivers once, over one of the few connections. The end of ctx ends the

@@ -95,7 +95,7 @@ func TestQueueDelivers(t *testing.T) {
 			t.Errorf("delivered to %q", to)
 		}
 		log := stop()
-		wantIn(t, "the log", log, `"mail delivered","kind":"registration"`)
+		wantIn(t, "the log", log, `"mail handed over","kind":"registration"`)
 		wantPrivate(t, log)
 	})
 }
@@ -117,7 +117,7 @@ func TestQueueRetriesWhatIsTemporary(t *testing.T) {
 			t.Errorf("waited %s and %s, want about 1 s and 3 s", first, second)
 		}
 		log := stop()
-		wantIn(t, "the log", log, `"mail delivered"`, errBusy.Error())
+		wantIn(t, "the log", log, `"mail handed over"`, errBusy.Error())
 		wantPrivate(t, log)
 	})
 }
@@ -278,7 +278,7 @@ func TestQueueTriesOnceMoreAtTheEnd(t *testing.T) {
 					t.Errorf("%d tries, want 2", n)
 				}
 				if last == nil {
-					wantIn(t, "the log", log, `"mail delivered"`)
+					wantIn(t, "the log", log, `"mail handed over"`)
 				} else {
 					wantIn(t, "the log", log, `"mail not delivered","kind":"registration","error":"busy (code 451)"`)
 				}

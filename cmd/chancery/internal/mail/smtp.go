@@ -2,14 +2,17 @@ package mail
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/mail"
 	"net/netip"
 	"net/textproto"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -23,7 +26,9 @@ const (
 
 // SMTP delivers mails to a mail server.
 type SMTP struct {
-	host    string
+	host string
+	// domain is that of the sender, for the names of messages.
+	domain  string
 	from    string
 	options []gomail.Option
 }
@@ -53,9 +58,11 @@ func NewSMTP(address, from string) (*SMTP, error) {
 		return nil, fmt.Errorf("smtp.url: %w", err)
 	}
 	_ = probe.Close()
-	if err := gomail.NewMsg().From(from); err != nil {
+	sender, err := mail.ParseAddress(from)
+	if err != nil {
 		return nil, errors.New("smtp.from: want an address, such as \"Notes <no-reply@notes.example>\"")
 	}
+	s.domain = sender.Address[strings.LastIndex(sender.Address, "@")+1:]
 	return s, nil
 }
 
@@ -87,7 +94,7 @@ func loopback(host string) bool {
 
 // Deliver implements Transport. A refusal that will not change is permanent.
 func (s *SMTP) Deliver(ctx context.Context, message Message) error {
-	m := gomail.NewMsg()
+	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := m.From(s.from); err != nil {
 		return backoff.Permanent(fmt.Errorf("sender: %w", err))
 	}
@@ -96,7 +103,7 @@ func (s *SMTP) Deliver(ctx context.Context, message Message) error {
 	}
 	m.Subject(message.Subject)
 	m.SetDate()
-	m.SetMessageID()
+	m.SetMessageIDWithValue(rand.Text() + "@" + s.domain)
 	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834
 	m.SetBodyString(gomail.TypeTextPlain, message.Text)
 	m.AddAlternativeString(gomail.TypeTextHTML, message.HTML)

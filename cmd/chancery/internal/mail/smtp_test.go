@@ -58,7 +58,7 @@ func TestSMTPDelivers(t *testing.T) {
 	if date, err := got.Header.Date(); err != nil || time.Since(date).Abs() > time.Hour {
 		t.Errorf("Date: %q, %v", got.Header.Get("Date"), err)
 	}
-	if id := got.Header.Get("Message-Id"); !strings.HasPrefix(id, "<") || !strings.Contains(id, "@") {
+	if id := got.Header.Get("Message-Id"); !strings.HasPrefix(id, "<") || !strings.HasSuffix(id, "@notes.example>") || got.Header.Get("User-Agent") != "" {
 		t.Errorf("Message-ID: %q", id)
 	}
 	if value := got.Header.Get("Auto-Submitted"); value != "auto-generated" {
