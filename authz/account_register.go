@@ -8,7 +8,8 @@ import (
 )
 
 // Registration is what a new user chooses. Without a username the address is
-// the name.
+// the name; without a password, which a client with a page for its links may
+// leave out, it is chosen when the address is confirmed.
 type Registration struct {
 	Username string
 	Email    string
@@ -36,8 +37,11 @@ func (a *Accounts) Register(ctx context.Context, caller Caller, r Registration) 
 	if err != nil {
 		return ConfirmationSent{}, err
 	}
-	if err := a.Policy.Check(r.Password.Reveal(), user.Username, user.Email); err != nil {
-		return ConfirmationSent{}, unacceptable(err)
+	// With a code whoever asks is who confirms, and chooses now.
+	if r.Password != "" || client.EmailVerificationURI == "" {
+		if err := a.Policy.Check(r.Password.Reveal(), user.Username, user.Email); err != nil {
+			return ConfirmationSent{}, unacceptable(err)
+		}
 	}
 	if err := a.allowMail(ctx, client, caller, user.EmailName); err != nil {
 		return ConfirmationSent{}, err
@@ -45,8 +49,10 @@ func (a *Accounts) Register(ctx context.Context, caller Caller, r Registration) 
 	if err := a.checkNameFree(ctx, user); err != nil {
 		return ConfirmationSent{}, err
 	}
-	if user.PasswordHash, err = a.hash(ctx, r.Password, user.Username, user.Email); err != nil {
-		return ConfirmationSent{}, err
+	if r.Password != "" {
+		if user.PasswordHash, err = a.hash(ctx, r.Password, user.Username, user.Email); err != nil {
+			return ConfirmationSent{}, err
+		}
 	}
 	c := a.confirmation(ConfirmRegistration, client, User{}, user.Email)
 	c.Username, c.PasswordHash = user.Username, user.PasswordHash
@@ -93,11 +99,19 @@ func (a *Accounts) checkNameFree(ctx context.Context, user User) error {
 }
 
 // VerifyEmail confirms an address: the account is created that was asked for,
-// or gets its new address. The error has code InvalidConfirmation or Conflict.
-func (a *Accounts) VerifyEmail(ctx context.Context, caller Caller, proof Proof) (User, error) {
-	client, err := a.client(ctx, caller, proof.Token.Reveal(), proof.RequestID.Reveal(), proof.Code.Reveal())
+// or gets its new address. A password that is given here is that of the new
+// account, whatever was chosen when it was asked for: whoever opens the link is
+// the owner of the address, and may be another. The error has code
+// InvalidConfirmation, Conflict or InvalidInput.
+func (a *Accounts) VerifyEmail(ctx context.Context, caller Caller, proof Proof, secret Secret) (User, error) {
+	client, err := a.client(ctx, caller, proof.Token.Reveal(), proof.RequestID.Reveal(), proof.Code.Reveal(), secret.Reveal())
 	if err != nil {
 		return User{}, err
+	}
+	if secret != "" {
+		if err := a.Policy.Check(secret.Reveal()); err != nil {
+			return User{}, unacceptable(err) // before a try of the code is counted
+		}
 	}
 	c, err := a.confirm(ctx, client, proof, caller, ConfirmRegistration, ConfirmEmail)
 	if err != nil {
@@ -106,10 +120,12 @@ func (a *Accounts) VerifyEmail(ctx context.Context, caller Caller, proof Proof) 
 	if c.Purpose == ConfirmEmail {
 		return a.changeEmail(ctx, client, caller, c)
 	}
-	return a.createUser(ctx, client, caller, c)
+	return a.createUser(ctx, client, caller, c, secret)
 }
 
-func (a *Accounts) createUser(ctx context.Context, client Client, caller Caller, c Confirmation) (User, error) {
+var errPasswordMissing = fail(InvalidInput, "password is missing")
+
+func (a *Accounts) createUser(ctx context.Context, client Client, caller Caller, c Confirmation, secret Secret) (User, error) {
 	if !a.Registration {
 		return User{}, errRegistrationClosed
 	}
@@ -117,8 +133,16 @@ func (a *Accounts) createUser(ctx context.Context, client Client, caller Caller,
 	if err != nil {
 		return User{}, err
 	}
+	switch user.PasswordHash = c.PasswordHash; {
+	case secret != "":
+		if user.PasswordHash, err = a.hash(ctx, secret, user.Username, user.Email); err != nil {
+			return User{}, err
+		}
+	case c.PasswordHash == "":
+		return User{}, errPasswordMissing
+	}
 	now := a.Service.now()
-	user.ID, user.PasswordHash, user.AuthEpoch = newUserID(), c.PasswordHash, 1
+	user.ID, user.AuthEpoch = newUserID(), 1
 	user.EmailVerifiedAt, user.CreatedAt, user.UpdatedAt = now, now, now
 	event := newEvent(EventUserCreated, now)
 	event.UserID, event.ClientID, event.Device, event.Detail = user.ID, client.ID, caller.device(), "registered"

@@ -94,7 +94,11 @@ func (c Config) checkThrottle(p *checker) {
 func (c Config) checkMail(p *checker) {
 	address, err := url.Parse(c.SMTP.URL)
 	p.require(c.SMTP.URL == "" || (err == nil && (address.Scheme == "smtp" || address.Scheme == "smtps") && address.Hostname() != ""),
-		"smtp.url", "want smtp://[user:password@]host[:port] or smtps://…")
+		"smtp.url", "want smtp://[user:password@]host[:port] or smtps://…, special characters percent-encoded")
+	if err == nil {
+		options := []string{"", "tls=off", "tls=required"}
+		p.require(slices.Contains(options, address.RawQuery) && (address.Path == "" || address.Path == "/"), "smtp.url", "want no path, and no option but tls=off or tls=required")
+	}
 	_, err = mail.ParseAddress(c.SMTP.From)
 	p.require(c.SMTP.From == "" || err == nil, "smtp.from", "%q: want an address, such as %q", c.SMTP.From, "Notes <no-reply@notes.example>")
 }

@@ -69,3 +69,27 @@ func TestWeakPasswordsDoNotUseUpACode(t *testing.T) {
 		s.ok("then a good one", s.reset(clientID, proof, goodPW), http.StatusNoContent)
 	}
 }
+
+// TestPasswordChosenAtConfirmation: whoever opens the link chooses the password,
+// though a stranger asked for the account with another.
+func TestPasswordChosenAtConfirmation(t *testing.T) {
+	s := accountServer(t)
+	sent := s.by("web", "/register", "username", "victim", "email", "victim@example.net", "password", "chosen by a stranger")
+	proof := s.proof(sent, authz.MailRegistration)
+	verify := func(password string) answer {
+		return s.by("web", "/email/verify", append(proof, "password", password)...)
+	}
+	s.problem("a weak one", verify("password1"), http.StatusBadRequest, authz.InvalidInput)
+	s.problem("the own name", verify("victim victim"), http.StatusBadRequest, authz.InvalidInput)
+	s.ok("a good one", verify(goodPW), http.StatusOK)
+	s.expect(pgLogin(s, "app", "victim", "chosen by a stranger"), http.StatusBadRequest, "invalid_grant")
+	s.expect(pgLogin(s, "app", "victim", goodPW), http.StatusOK, "")
+
+	sent = s.by("web", "/register", "username", "later", "email", "later@example.net")
+	s.ok("registration without a password", sent, http.StatusAccepted)
+	s.problem("with a code", s.by("app", "/register", "username", "later", "email", "later@example.net"), http.StatusBadRequest, authz.InvalidInput)
+	proof = s.proof(sent, authz.MailRegistration)
+	s.problem("confirmation without one", s.by("web", "/email/verify", proof...), http.StatusBadRequest, authz.InvalidInput)
+	s.ok("confirmation with one", s.by("web", "/email/verify", append(proof, "password", goodPW)...), http.StatusOK)
+	s.expect(pgLogin(s, "app", "later", goodPW), http.StatusOK, "")
+}

@@ -21,7 +21,7 @@ import (
 // failures are *authz.Error; each method is that of authz.Accounts.
 type Recovery interface {
 	Register(ctx context.Context, caller authz.Caller, registration authz.Registration) (authz.ConfirmationSent, error)
-	VerifyEmail(ctx context.Context, caller authz.Caller, proof authz.Proof) (authz.User, error)
+	VerifyEmail(ctx context.Context, caller authz.Caller, proof authz.Proof, secret authz.Secret) (authz.User, error)
 	ForgotPassword(ctx context.Context, caller authz.Caller, username string) (authz.ConfirmationSent, error)
 	ResetPassword(ctx context.Context, caller authz.Caller, proof authz.Proof, secret authz.Secret) error
 	Strength(ctx context.Context, caller authz.Caller, secret authz.Secret, about ...string) (password.Strength, error)

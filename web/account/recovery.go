@@ -59,11 +59,12 @@ func (e *Endpoints) verifyEmail(c *gin.Context) error {
 	var body struct {
 		callerBody
 		proofBody
+		Password string `json:"password"`
 	}
 	if err := decode(c, &body); err != nil {
 		return err
 	}
-	user, err := e.Recovery.VerifyEmail(c.Request.Context(), body.caller(c), body.proof())
+	user, err := e.Recovery.VerifyEmail(c.Request.Context(), body.caller(c), body.proof(), authz.Secret(body.Password))
 	if err != nil {
 		return err
 	}
