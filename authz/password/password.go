@@ -7,9 +7,11 @@ package password
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -66,7 +68,9 @@ type Hasher struct {
 	params  Params
 	hasher  *argon2.Hasher
 	decoder *crypt.Decoder
-	dummy   string
+	// dummy is a hash of no password: checking against it costs what checking
+	// against one of ours does.
+	dummy string
 }
 
 // New returns a Hasher that makes hashes with params.
@@ -85,14 +89,27 @@ func New(params Params, limits Limits) (*Hasher, error) {
 	if limits.Waiting <= 0 {
 		limits.Waiting = DefaultWaiting
 	}
-	h := &Hasher{
+	return &Hasher{
 		slots: make(chan struct{}, limits.Concurrent), queue: int64(limits.Waiting),
-		params: params, hasher: hasher, decoder: decoder,
-	}
-	if h.dummy, err = h.hash(rand.Text()); err != nil {
-		return nil, err
-	}
-	return h, nil
+		params: params, hasher: hasher, decoder: decoder, dummy: params.prefix() + randomText(saltSize) + "$" + randomText(keySize),
+	}, nil
+}
+
+// Sizes of our own hashes, in bytes.
+const (
+	saltSize = 16
+	keySize  = 32
+)
+
+// prefix is how our own hashes begin.
+func (p Params) prefix() string {
+	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$", p.MemoryKiB, p.Iterations, p.Parallelism)
+}
+
+func randomText(size int) string {
+	b := make([]byte, size)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the program instead
+	return base64.RawStdEncoding.EncodeToString(b)
 }
 
 // enter waits for a place to hash in and returns how to leave it. It does not
@@ -194,10 +211,7 @@ func forms(password string) []string {
 // errUnreadable replaces the decoder's error, which may quote the hash.
 var errUnreadable = errors.New("unknown or damaged format")
 
-func (h *Hasher) outdated(encoded string) bool {
-	want := fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$", h.params.MemoryKiB, h.params.Iterations, h.params.Parallelism)
-	return len(encoded) < len(want) || encoded[:len(want)] != want
-}
+func (h *Hasher) outdated(encoded string) bool { return !strings.HasPrefix(encoded, h.params.prefix()) }
 
 // normalise applies the OpaqueString profile (RFC 8265 section 4.2) and the
 // upper limits. Both setting and checking a password go through it.

@@ -168,3 +168,17 @@ func TestWhoeverWaitsMayGiveUp(t *testing.T) {
 		t.Error("Hash with an ended context never returned ErrBusy")
 	}
 }
+
+// TestDummyIsLikeOurs: what an unknown user is checked against has the form,
+// the cost and the length of a real hash.
+func TestDummyIsLikeOurs(t *testing.T) {
+	h := newHasher(t, cheap)
+	encoded, err := h.Hash(t.Context(), "correct horse battery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dummy := h.Dummy()
+	if len(dummy) != len(encoded) || dummy[:28] != encoded[:28] || password.CheckForeign(dummy) != nil {
+		t.Errorf("dummy = %q, a hash = %q, want the same form", dummy, encoded)
+	}
+}
