@@ -1,6 +1,9 @@
 package authz
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // ChangeEmail mails a link or code to the new address, which becomes the
 // account's when it is confirmed, and tells the old one. The answer does not
@@ -55,7 +58,7 @@ func (a *Accounts) changeEmail(ctx context.Context, client Client, caller Caller
 	}
 	before := user
 	username := user.Username
-	if user.Name == user.EmailName {
+	if strings.Contains(user.Name, "@") {
 		username = c.Email // whose name is the address is called by the new one
 	}
 	if err := user.setNames(username, c.Email); err != nil {

@@ -74,7 +74,7 @@ func (r Registration) user() (User, error) {
 	if r.Username == "" {
 		r.Username = strings.TrimSpace(r.Email)
 	}
-	if r.Email == "" {
+	if strings.TrimSpace(r.Email) == "" {
 		return User{}, errEmailMissing
 	}
 	var user User
@@ -117,13 +117,19 @@ func (a *Accounts) VerifyEmail(ctx context.Context, caller Caller, proof Proof, 
 	if err != nil {
 		return User{}, err
 	}
+	if c.Purpose == ConfirmEmail && secret != "" {
+		return User{}, errPasswordElsewhere
+	}
 	if c.Purpose == ConfirmEmail {
 		return a.changeEmail(ctx, client, caller, c)
 	}
 	return a.createUser(ctx, client, caller, c, secret)
 }
 
-var errPasswordMissing = fail(InvalidInput, "password is missing")
+var (
+	errPasswordMissing   = fail(InvalidInput, "password is missing")
+	errPasswordElsewhere = fail(InvalidInput, "password: this confirms a change of address and sets none")
+)
 
 func (a *Accounts) createUser(ctx context.Context, client Client, caller Caller, c Confirmation, secret Secret) (User, error) {
 	if !a.Registration {
@@ -142,7 +148,7 @@ func (a *Accounts) createUser(ctx context.Context, client Client, caller Caller,
 		return User{}, errPasswordMissing
 	}
 	now := a.Service.now()
-	user.ID, user.AuthEpoch = newUserID(), 1
+	user.ID, user.AuthEpoch, user.SelfRegistered = newUserID(), 1, true
 	user.EmailVerifiedAt, user.CreatedAt, user.UpdatedAt = now, now, now
 	event := newEvent(EventUserCreated, now)
 	event.UserID, event.ClientID, event.Device, event.Detail = user.ID, client.ID, caller.device(), "registered"

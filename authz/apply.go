@@ -265,10 +265,14 @@ func (p *applyPlan) users(ctx context.Context, declared []NewUser) error {
 			return err
 		}
 		after := existing
-		if n.Email != "" {
+		if n.Email != "" && n.Email != existing.Email {
 			if err := after.setNames(existing.Username, n.Email); err != nil {
-				return err
+				return fmt.Errorf("user %q: %w", n.Username, err)
 			}
+		}
+		if existing.SelfRegistered && len(roles) > 0 && !slices.Equal(roles, existing.Roles) {
+			// The name may have had another owner when the file was written.
+			return invalidInput("user %q has registered by itself: give it roles with \"users set-roles\"", n.Username)
 		}
 		newEmail := after.Email != existing.Email
 		if !slices.Equal(roles, existing.Roles) || newEmail {

@@ -11,8 +11,8 @@ import (
 
 // ImportStore takes over users that another program kept.
 type ImportStore interface {
-	// TakenNames returns which of the normalised names, and which of the
-	// normalised addresses as verified ones, belong to a user already.
+	// TakenNames returns which of the normalised names belong to a user
+	// already, and which of the normalised addresses a user claims.
 	TakenNames(ctx context.Context, names, addresses []string) (takenNames, takenAddresses map[string]bool, err error)
 	// InsertUsers stores new users and an event for each, all or none.
 	// ErrConflict means that a name or verified address is taken.
@@ -105,7 +105,7 @@ func (i *Importer) plan(ctx context.Context, batch []ImportedUser) ([]ImportResu
 		}
 		users[n] = user
 		names = append(names, user.Name)
-		if user.claimsAddress() {
+		if user.ClaimsAddress() {
 			addresses = append(addresses, user.EmailName)
 		}
 	}
@@ -124,7 +124,7 @@ func (i *Importer) plan(ctx context.Context, batch []ImportedUser) ([]ImportResu
 			continue
 		}
 		takenNames[user.Name] = true
-		if user.claimsAddress() {
+		if user.ClaimsAddress() {
 			takenAddresses[user.EmailName] = true
 		}
 		event := newEvent(EventUserCreated, now)
@@ -138,8 +138,8 @@ func (i *Importer) decide(user User, takenNames, takenAddresses map[string]bool)
 	switch {
 	case takenNames[user.Name], i.plannedNames[user.Name]:
 		return ImportResult{Outcome: ImportExists}
-	case user.claimsAddress() && (takenAddresses[user.EmailName] || i.plannedAddresses[user.EmailName]):
-		return ImportResult{Outcome: ImportRefused, Reason: fmt.Sprintf("email %q is the verified address of another user", user.Email)}
+	case user.ClaimsAddress() && (takenAddresses[user.EmailName] || i.plannedAddresses[user.EmailName]):
+		return ImportResult{Outcome: ImportRefused, Reason: fmt.Sprintf("email %q is the address of another user", user.Email)}
 	}
 	return ImportResult{Outcome: ImportCreated}
 }
@@ -151,7 +151,7 @@ func (i *Importer) remember(users []User) {
 	}
 	for _, user := range users {
 		i.plannedNames[user.Name] = true
-		if user.claimsAddress() {
+		if user.ClaimsAddress() {
 			i.plannedAddresses[user.EmailName] = true
 		}
 	}

@@ -96,7 +96,8 @@ var (
 	limitStrength = Bucket{Key: "strength", Burst: 120, Period: time.Minute}    // estimates of a password's strength
 )
 
-// Wrong secrets of one client from one address, and from one address at all.
+// Wrong secrets of one client from one address; and from one address at all,
+// which shuts no right secret out and only changes the answer.
 var (
 	limitSecret  = Bucket{Key: "secret", Burst: 20, Period: time.Minute}
 	limitSecrets = Bucket{Key: "secret-from", Burst: 100, Period: 5 * time.Minute}

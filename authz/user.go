@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/text/secure/precis"
+	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/width"
 )
 
 // User is an account. Times are UTC; zero means never.
@@ -28,6 +30,8 @@ type User struct {
 	// one fits no password.
 	PasswordHash string
 	Roles        []string
+	// SelfRegistered says that nobody but the user chose the name.
+	SelfRegistered bool
 	// MustChange refuses logins until the password has been reset.
 	MustChange bool
 	// AuthEpoch rises whenever all of the user's sessions are ended, the
@@ -50,10 +54,10 @@ func (u User) Active(now time.Time) bool {
 	return u.DisabledAt.IsZero() && !now.Before(u.BannedUntil)
 }
 
-// claimsAddress reports whether the user is found by the address: it is
-// verified, or the name.
-func (u User) claimsAddress() bool {
-	return !u.EmailVerifiedAt.IsZero() || strings.Contains(u.Name, "@")
+// ClaimsAddress reports whether the user is found by the address: it is
+// verified, or the name. Only one user may claim an address.
+func (u User) ClaimsAddress() bool {
+	return u.EmailName != "" && (!u.EmailVerifiedAt.IsZero() || u.Name == u.EmailName)
 }
 
 func newUserID() string { return userIDPrefix + uuid.NewString() }
@@ -134,12 +138,12 @@ func bareAddress(email string) bool {
 // setEmail gives the user an address that is not verified; an empty one takes
 // it away.
 func (u *User) setEmail(email string) error {
-	email = strings.TrimSpace(email)
+	email = norm.NFC.String(strings.TrimSpace(email))
 	name, err := "", error(nil)
 	if email != "" {
 		name, err = NormalizeName(email)
 	}
-	if err != nil || len(email) > maxEmail || (email != "" && !bareAddress(email)) {
+	if err != nil || len(email) > maxEmail || (email != "" && !bareAddress(email)) || width.Fold.String(email) != email {
 		return errEmail
 	}
 	u.Email, u.EmailName, u.EmailVerifiedAt = email, name, time.Time{}

@@ -17,7 +17,7 @@ func (db *DB) TakenNames(ctx context.Context, names, addresses []string) (takenN
 	if takenNames, err = db.existing(ctx, "name", "", names); err != nil {
 		return nil, nil, err
 	}
-	takenAddresses, err = db.existing(ctx, "email_name", "email_verified_at <> 0", addresses)
+	takenAddresses, err = db.existing(ctx, "email_name", "(email_verified_at <> 0 OR name = email_name)", addresses)
 	return takenNames, takenAddresses, err
 }
 

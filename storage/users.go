@@ -19,6 +19,7 @@ type userRow struct {
 	EmailVerifiedAt int64
 	PasswordHash    string
 	Roles           string
+	SelfRegistered  bool
 	MustChange      bool
 	AuthEpoch       int64
 	DisabledAt      int64
@@ -34,7 +35,7 @@ func (userRow) TableName() string { return "users" }
 func newUserRow(u authz.User) userRow {
 	return userRow{
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, EmailName: u.EmailName, EmailVerifiedAt: millis(u.EmailVerifiedAt),
-		PasswordHash: u.PasswordHash, Roles: words(u.Roles),
+		PasswordHash: u.PasswordHash, Roles: words(u.Roles), SelfRegistered: u.SelfRegistered,
 		MustChange: u.MustChange, AuthEpoch: u.AuthEpoch, DisabledAt: millis(u.DisabledAt), BannedUntil: millis(u.BannedUntil),
 		BanReason: u.BanReason, CreatedAt: millis(u.CreatedAt), UpdatedAt: millis(u.UpdatedAt),
 	}
@@ -43,14 +44,14 @@ func newUserRow(u authz.User) userRow {
 func (r userRow) user() authz.User {
 	return authz.User{
 		ID: r.ID, Username: r.Username, Name: r.Name, Email: r.Email, EmailName: r.EmailName, EmailVerifiedAt: moment(r.EmailVerifiedAt),
-		PasswordHash: r.PasswordHash, Roles: strings.Fields(r.Roles),
+		PasswordHash: r.PasswordHash, Roles: strings.Fields(r.Roles), SelfRegistered: r.SelfRegistered,
 		MustChange: r.MustChange, AuthEpoch: r.AuthEpoch, DisabledAt: moment(r.DisabledAt), BannedUntil: moment(r.BannedUntil),
 		BanReason: r.BanReason, CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt),
 	}
 }
 
 const (
-	userColumns = "id, username, name, email, email_name, email_verified_at, password_hash, roles, must_change, auth_epoch, disabled_at, " +
+	userColumns = "id, username, name, email, email_name, email_verified_at, password_hash, roles, self_registered, must_change, auth_epoch, disabled_at, " +
 		"banned_until, ban_reason, created_at, updated_at"
 	// fromUsers finds the name before the address, by the unique index of
 	// either.
@@ -190,10 +191,11 @@ func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 	}
 	// Without the user they are good for nothing. Deleted within the
 	// transaction they would be locked in the other order than when they are
-	// used.
-	return db.statement(ctx, func(tx *gorm.DB) error {
+	// used; what is left by an error here is purged within a day.
+	_ = db.statement(context.WithoutCancel(ctx), func(tx *gorm.DB) error {
 		return tx.Where("user_id = ?", change.UserID).Delete(&confirmationRow{}).Error
 	})
+	return nil
 }
 
 // userOfChange selects the user, if its epoch is the one that the change names.

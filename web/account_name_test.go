@@ -93,3 +93,29 @@ func TestPasswordChosenAtConfirmation(t *testing.T) {
 	s.ok("confirmation with one", s.by("web", "/email/verify", append(proof, "password", goodPW)...), http.StatusOK)
 	s.expect(pgLogin(s, "app", "later", goodPW), http.StatusOK, "")
 }
+
+// TestLookAlikeAddressesAreRefused: what normalisation would make another's
+// address is a mailbox of its own.
+func TestLookAlikeAddressesAreRefused(t *testing.T) {
+	s := accountServer(t)
+	for _, email := range []string{"\uff42ob@example.com", "bob@\uff45xample.com", "   "} {
+		s.problem(email, s.by("web", "/register", "username", "mallory", "email", email, "password", goodPW), http.StatusBadRequest, authz.InvalidInput)
+	}
+}
+
+// TestApplyGivesNoRolesToWhoeverRegisteredTheName: the name of a declaration may
+// have become another's.
+func TestApplyGivesNoRolesToWhoeverRegisteredTheName(t *testing.T) {
+	s := accountServer(t)
+	sent := s.by("web", "/register", "username", "chief", "email", "chief@example.net", "password", goodPW)
+	s.ok("registration", s.by("web", "/email/verify", s.proof(sent, authz.MailRegistration)...), http.StatusOK)
+	resources := &authz.Resources{Issuer: issuer, Store: s.store, Lookup: s.service.Registry, Now: s.clock.Now}
+	applier := &authz.Applier{Store: s.store, Resources: resources, Clients: s.clients, Users: s.users}
+	_, err := applier.Apply(t.Context(), authz.Declaration{Users: []authz.NewUser{{Username: "chief", Roles: []string{authz.RoleAdmin}}}}, false)
+	if authz.CodeOf(err) != authz.InvalidInput {
+		t.Errorf("apply = %v, want the roles refused", err)
+	}
+	if user, err := s.store.UserByName(t.Context(), "chief"); err != nil || len(user.Roles) != 0 {
+		t.Errorf("user = %+v, %v, want no roles", user, err)
+	}
+}

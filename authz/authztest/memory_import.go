@@ -18,7 +18,7 @@ func (m *Memory) TakenNames(ctx context.Context, names, addresses []string) (tak
 		if slices.Contains(names, user.Name) {
 			takenNames[user.Name] = true
 		}
-		if !user.EmailVerifiedAt.IsZero() && slices.Contains(addresses, user.EmailName) {
+		if user.ClaimsAddress() && slices.Contains(addresses, user.EmailName) {
 			takenAddresses[user.EmailName] = true
 		}
 	}

@@ -83,13 +83,14 @@ func (m *Memory) userTaken(user authz.User) bool {
 			return true
 		}
 	}
-	return !user.EmailVerifiedAt.IsZero() && m.addressTaken(user)
+	return m.addressTaken(user)
 }
 
-// addressTaken reports whether another user has verified the address.
+// addressTaken reports whether another user claims the address that the user
+// claims.
 func (m *Memory) addressTaken(user authz.User) bool {
 	for _, other := range m.users {
-		if other.ID != user.ID && !other.EmailVerifiedAt.IsZero() && other.EmailName == user.EmailName {
+		if other.ID != user.ID && user.ClaimsAddress() && other.ClaimsAddress() && other.EmailName == user.EmailName {
 			return true
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 func userStoredWhole(t *testing.T, store Store) {
 	user := SampleUser("alice")
-	user.EmailVerifiedAt = T0.Add(time.Minute)
+	user.EmailVerifiedAt, user.SelfRegistered = T0.Add(time.Minute), true
 	user.DisabledAt, user.BannedUntil, user.BanReason = T0.Add(time.Second), authz.Forever, "spam"
 	must(t, store.InsertUser(t.Context(), user, sampleEvent("e1", T0)))
 	got, err := store.UserByName(t.Context(), "alice")
@@ -50,6 +50,17 @@ func userAddresses(t *testing.T, store Store) {
 	}
 	must(t, store.InsertUser(t.Context(), user("three", true), sampleEvent("e3", T0)))
 	want(t, "InsertUser with another's verified address", store.InsertUser(t.Context(), user("four", true), sampleEvent("e4", T0)), authz.ErrConflict)
+	named := user("shared@mail.example", false)
+	want(t, "InsertUser named by another's verified address", store.InsertUser(t.Context(), named, sampleEvent("e5", T0)), authz.ErrConflict)
+
+	named.Name, named.EmailName = "named@mail.example", "named@mail.example"
+	must(t, store.InsertUser(t.Context(), named, sampleEvent("e6", T0)))
+	verified := user("five", true)
+	verified.EmailName = "named@mail.example"
+	want(t, "InsertUser that verified another's name", store.InsertUser(t.Context(), verified, sampleEvent("e7", T0)), authz.ErrConflict)
+	_, addresses, err := store.TakenNames(t.Context(), nil, []string{"named@mail.example", "shared@mail.example", "one@mail.example"})
+	must(t, err)
+	same(t, "claimed addresses", map[string]bool{"named@mail.example": true, "shared@mail.example": true}, addresses)
 }
 
 // imported returns users that differ in their names.

@@ -6,11 +6,12 @@ ALTER TABLE clients ADD COLUMN refresh_token_delivery TEXT NOT NULL DEFAULT 'bod
 ALTER TABLE clients ADD COLUMN email_verification_uri TEXT NOT NULL DEFAULT '';
 ALTER TABLE clients ADD COLUMN password_reset_uri TEXT NOT NULL DEFAULT '';
 
--- email_name is the normalised address. Only a verified address is a name to
--- log in with, and only of one account.
+-- email_name is the normalised address. An address that is verified, or the
+-- name, is what the account is found by, and so only of one account.
 ALTER TABLE users ADD COLUMN email_name TEXT NOT NULL DEFAULT '';
 ALTER TABLE users ADD COLUMN email_verified_at INTEGER NOT NULL DEFAULT 0;
-CREATE UNIQUE INDEX users_verified_email ON users (email_name) WHERE email_verified_at <> 0;
+CREATE UNIQUE INDEX users_claimed_email ON users (email_name) WHERE email_verified_at <> 0 OR name = email_name;
+ALTER TABLE users ADD COLUMN self_registered BOOLEAN NOT NULL DEFAULT FALSE;
 
 -- For the greatest number of sessions that one user may have. revoked_at is
 -- not written by a rotation.
