@@ -71,7 +71,13 @@ func newLocal(t *testing.T, c *clock) *limits.Local {
 
 func newRedis(t *testing.T, address string, c *clock, log *bytes.Buffer) *limits.Redis {
 	t.Helper()
-	r, err := limits.NewRedis(address, "https://as.example", newLocal(t, c), slog.New(slog.NewTextHandler(log, nil)), c.Now)
+	return connect(t, limits.NewPatientRedis, address, c, log)
+}
+
+// connect makes a limiter with the given constructor.
+func connect(t *testing.T, open func(string, string, *limits.Local, *slog.Logger, func() time.Time) (*limits.Redis, error), address string, c *clock, log *bytes.Buffer) *limits.Redis {
+	t.Helper()
+	r, err := open(address, "https://as.example", newLocal(t, c), slog.New(slog.NewTextHandler(log, nil)), c.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +325,7 @@ func TestRedisThatHangs(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = listener.Close() })
 	c, log := newClock(), &bytes.Buffer{}
-	r := newRedis(t, "redis://"+listener.Addr().String(), c, log)
+	r := connect(t, limits.NewRedis, "redis://"+listener.Addr().String(), c, log)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	for range 1000 {
@@ -364,7 +370,7 @@ func TestRealRedis(t *testing.T) {
 			t.Fatal("redis-server does not listen")
 		}
 	}
-	r, err := limits.NewRedis("unix://"+socket, "https://as.example", limits.NewLocal(time.Now), slog.New(slog.DiscardHandler), time.Now)
+	r, err := limits.NewPatientRedis("unix://"+socket, "https://as.example", limits.NewLocal(time.Now), slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

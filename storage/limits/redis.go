@@ -27,11 +27,12 @@ const (
 // not answer, each node counts for itself. It satisfies authz.Limiter and is
 // safe for concurrent use.
 type Redis struct {
-	client *redis.Client
-	rates  *redis_rate.Limiter
-	local  *Local
-	log    *slog.Logger
-	now    func() time.Time
+	client   *redis.Client
+	rates    *redis_rate.Limiter
+	local    *Local
+	log      *slog.Logger
+	now      func() time.Time
+	patience time.Duration
 	// prefix keeps the servers of several issuers apart.
 	prefix string
 	// retryAt is when Redis may be asked again, in nanoseconds of the epoch;
@@ -43,6 +44,10 @@ type Redis struct {
 // URL, for the servers of one issuer. It does not wait for a connection. The error never quotes the address,
 // which may hold a password.
 func NewRedis(address, issuer string, local *Local, log *slog.Logger, now func() time.Time) (*Redis, error) {
+	return newRedis(address, issuer, local, log, now, patience)
+}
+
+func newRedis(address, issuer string, local *Local, log *slog.Logger, now func() time.Time, patience time.Duration) (*Redis, error) {
 	options, err := redis.ParseURL(address)
 	if err != nil {
 		return nil, errors.New("redis_url: want redis://[user:password@]host:port/number")
@@ -51,7 +56,7 @@ func NewRedis(address, issuer string, local *Local, log *slog.Logger, now func()
 	options.ContextTimeoutEnabled, options.MaxRetries, options.DialerRetries = true, -1, 1
 	redis.SetLogger(silence{}) // ask reports what matters, in the server's own log
 	client := redis.NewClient(options)
-	return &Redis{client: client, rates: redis_rate.NewLimiter(client), local: local, log: log, now: now, prefix: prefixOf(issuer)}, nil
+	return &Redis{client: client, rates: redis_rate.NewLimiter(client), local: local, log: log, now: now, prefix: prefixOf(issuer), patience: patience}, nil
 }
 
 func prefixOf(issuer string) string {
@@ -79,7 +84,7 @@ func (r *Redis) ask(ctx context.Context, do func(ctx context.Context) error) boo
 		}
 	}
 	// A caller that goes away says nothing about Redis.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.patience)
 	defer cancel()
 	err := do(bounded)
 	if err == nil {
