@@ -37,6 +37,9 @@ func (k Cookies) browser(r *http.Request, clientID string) authz.Browser {
 	if origins := r.Header.Values("Origin"); len(origins) == 1 {
 		b.Origin = origins[0]
 	}
+	if len(r.Header["Cookie"]) == 0 {
+		return b // most requests have none, and need no name
+	}
 	if cookies := r.CookiesNamed(k.name(clientID)); len(cookies) == 1 {
 		b.RefreshToken = authz.Secret(cookies[0].Value)
 	}
