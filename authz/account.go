@@ -61,7 +61,7 @@ func (a *Accounts) client(ctx context.Context, caller Caller, texts ...string) (
 			return Client{}, errAccountText
 		}
 	}
-	client, err := a.Service.client(ctx, caller.Credentials, caller.Address)
+	client, err := a.Service.Authenticate(ctx, caller.Credentials, caller.Address)
 	if err != nil {
 		return Client{}, err
 	}
@@ -111,7 +111,7 @@ func (a *Accounts) Strength(ctx context.Context, caller Caller, secret Secret, a
 	if err != nil {
 		return password.Strength{}, err
 	}
-	if err := a.Service.Throttle.take(ctx, limitStrength.of(network(caller.Address))); err != nil {
+	if err := a.Service.Throttle.take(ctx, limitStrength.of(Network(caller.Address))); err != nil {
 		return password.Strength{}, a.throttled(client, caller, err)
 	}
 	return a.Policy.Strength(secret.Reveal(), about...), nil

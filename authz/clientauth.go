@@ -15,9 +15,10 @@ type Credentials struct {
 	Method AuthMethod
 }
 
-// client returns the client that the credentials prove, of a request from the
-// address. Wrong secrets are throttled, by client and address.
-func (s *Service) client(ctx context.Context, credentials Credentials, address string) (Client, error) {
+// Authenticate returns the client that the credentials prove, of a request
+// from the address. Wrong secrets are throttled, by client and address. The
+// error has code InvalidClient.
+func (s *Service) Authenticate(ctx context.Context, credentials Credentials, address string) (Client, error) {
 	if credentials.Method == AuthNone {
 		return s.authenticate(ctx, credentials)
 	}

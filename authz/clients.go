@@ -18,8 +18,9 @@ type ClientStore interface {
 	// InsertClient stores a new client; ErrConflict means that the id is taken.
 	InsertClient(ctx context.Context, client Client) error
 	// UpdateClient stores the client if its version is still client.Version,
-	// and raises it; ErrConflict means that it is not.
-	UpdateClient(ctx context.Context, client Client) error
+	// and raises it; ErrConflict means that it is not. ended, unless it is
+	// zero, is a status-list entry that ends in the same transaction.
+	UpdateClient(ctx context.Context, client Client, ended StatusRef) error
 	// DeleteClient deletes the client, or returns ErrNotFound.
 	DeleteClient(ctx context.Context, id string) error
 	// ListClients returns clients from the newest to the oldest.
@@ -134,8 +135,9 @@ func (c *Clients) List(ctx context.Context, page Page) ([]Client, error) {
 }
 
 // Update lets edit change the client and stores the result. A client that
-// becomes disabled loses its sessions, in batches, after the flag is stored; one
-// that is enabled again gets a new status-list entry.
+// becomes disabled loses its sessions, in batches, after the flag is stored, and
+// its status-list entry together with it; one that is enabled again gets another
+// entry.
 func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Client, error) {
 	before, err := c.Find(ctx, id)
 	if err != nil {
@@ -156,6 +158,10 @@ func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Cl
 	if after.Public() != before.Public() {
 		return Client{}, invalidInput("a client cannot change between public and confidential")
 	}
+	var ended StatusRef
+	if !before.DisabledAt.IsZero() || !after.DisabledAt.IsZero() {
+		ended = before.Status
+	}
 	if !before.DisabledAt.IsZero() && after.DisabledAt.IsZero() {
 		// Nothing of before may come alive again.
 		if err := c.endSessions(ctx, id, CauseClientDisabled); err != nil {
@@ -166,7 +172,7 @@ func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Cl
 			return Client{}, err
 		}
 	}
-	err = c.Store.UpdateClient(ctx, after)
+	err = c.Store.UpdateClient(ctx, after, ended)
 	if errors.Is(err, ErrConflict) {
 		return Client{}, &Error{Code: Conflict, Description: fmt.Sprintf("client %q was changed meanwhile", id), Err: err}
 	}

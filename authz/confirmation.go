@@ -200,7 +200,7 @@ func (a *Accounts) confirm(ctx context.Context, client Client, proof Proof, call
 	if err != nil {
 		return Confirmation{}, err
 	}
-	if err := a.Service.Throttle.take(ctx, limitConfirm.of(network(caller.Address))); err != nil {
+	if err := a.Service.Throttle.take(ctx, limitConfirm.of(Network(caller.Address))); err != nil {
 		return Confirmation{}, a.throttled(client, caller, err)
 	}
 	attempts := maxCodeAttempts

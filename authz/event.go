@@ -99,7 +99,7 @@ func (e Event) oncePerHour() Event {
 // oncePerMinute limits an event to one per user, network address, kind,
 // detail and minute: a stranger who guesses passwords cannot fill the log.
 func (e Event) oncePerMinute() Event {
-	e.Once = onceKey(e.UserID, network(e.Device.Address), string(e.Kind), e.Detail, e.Time.UTC().Format("200601021504"))
+	e.Once = onceKey(e.UserID, Network(e.Device.Address), string(e.Kind), e.Detail, e.Time.UTC().Format("200601021504"))
 	return e
 }
 

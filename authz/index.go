@@ -48,13 +48,17 @@ type LeaseRequest struct {
 // IndexStore hands out status-list counters.
 type IndexStore interface {
 	// LeaseIndexes advances a list's counter in one statement, or opens a new
-	// list. A counter is never handed out twice.
+	// list. A counter is never handed out twice. The list remembers when.
 	LeaseIndexes(ctx context.Context, request LeaseRequest) (Lease, error)
 }
 
 // sessionLease is how many counters a node takes at a time: a crash loses the
 // rest of them, and 256 logins cost one more statement.
 const sessionLease = 256
+
+// leaseLife is how long a lease is used. After that no node can still give
+// anybody an entry of a list that has no room left.
+const leaseLife = time.Hour
 
 // Indexes allocates status-list entries for sessions out of leases. It is safe
 // for concurrent use.
@@ -64,6 +68,8 @@ type Indexes struct {
 	// turn is a lock that a waiting request can give up on.
 	turn  chan struct{}
 	lease Lease
+	// leased is when the lease was taken.
+	leased time.Time
 }
 
 // NewIndexes returns an allocator that leases from store.
@@ -80,12 +86,12 @@ func (x *Indexes) Session(ctx context.Context) (StatusRef, error) {
 	case <-ctx.Done():
 		return StatusRef{}, fmt.Errorf("status index: %w: %w", ErrUnavailable, ctx.Err())
 	}
-	if x.lease.Next == x.lease.End {
-		lease, err := x.store.LeaseIndexes(ctx, leaseRequest(StatusSessions, sessionLease, x.now()))
+	if now := x.now(); x.lease.Next == x.lease.End || now.Sub(x.leased) > leaseLife {
+		lease, err := x.store.LeaseIndexes(ctx, leaseRequest(StatusSessions, sessionLease, now))
 		if err != nil {
 			return StatusRef{}, fmt.Errorf("lease status indexes: %w", err)
 		}
-		x.lease = lease
+		x.lease, x.leased = lease, now
 	}
 	ref, err := x.lease.ref()
 	x.lease.Next++

@@ -18,6 +18,7 @@ const maxRoles = 32
 func (s *Service) mintForUser(f Family, t target, now time.Time) (TokenResponse, error) {
 	token := claims.AccessToken{
 		Subject: f.UserID, SessionID: f.SessionID, AuthTime: f.AuthTime.Unix(), AMR: f.AMR, Roles: f.Roles[:min(len(f.Roles), maxRoles)],
+		Status: s.statusClaim(f.Status),
 	}
 	response, err := s.mint(token, f.ClientID, t, now, f.AbsoluteExpiresAt)
 	response.UserID, response.SessionID = f.UserID, f.SessionID
@@ -26,7 +27,15 @@ func (s *Service) mintForUser(f Family, t target, now time.Time) (TokenResponse,
 
 // mintForClient signs an access token that a client gets for itself.
 func (s *Service) mintForClient(client Client, t target, now time.Time) (TokenResponse, error) {
-	return s.mint(claims.AccessToken{Subject: client.ID}, client.ID, t, now, time.Time{})
+	return s.mint(claims.AccessToken{Subject: client.ID, Status: s.statusClaim(client.Status)}, client.ID, t, now, time.Time{})
+}
+
+// statusClaim returns where verifiers see whether a token still counts.
+func (s *Service) statusClaim(ref StatusRef) *claims.Status {
+	if ref.List == "" {
+		return nil
+	}
+	return &claims.Status{StatusList: claims.StatusListEntry{Index: ref.Index, URI: claims.StatusListURI(s.Issuer, ref.List)}}
 }
 
 // mint completes and signs an access token (RFC 9068 section 2). Its lifetime

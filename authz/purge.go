@@ -16,7 +16,10 @@ type PurgeLimits struct {
 	DeniedBefore   time.Time
 	// ConfirmationsBefore compares with when a mailed link or code expires.
 	ConfirmationsBefore time.Time
-	Limit               int
+	// ListsBefore compares with when a status list of sessions last gave away
+	// entries; only one that is full and has no session left goes.
+	ListsBefore time.Time
+	Limit       int
 }
 
 // PurgeStore deletes what is over.
@@ -29,8 +32,8 @@ type PurgeStore interface {
 	Purge(ctx context.Context, limits PurgeLimits) (int, error)
 }
 
-// Purger deletes expired families, denied tokens and old events in small
-// batches. Many nodes may run one: a lease lets one of them work.
+// Purger deletes expired families, denied tokens, old events and the status
+// lists of sessions that are all gone, in small batches. Many nodes may run one: a lease lets one of them work.
 type Purger struct {
 	Store PurgeStore
 	Now   func() time.Time
@@ -58,7 +61,7 @@ func (p *Purger) Tick(ctx context.Context) (int, error) {
 	}
 	limits := PurgeLimits{
 		FamiliesBefore: now.Add(-familyGrace), EventsBefore: now.Add(-p.EventRetention), DeniedBefore: now,
-		ConfirmationsBefore: now, Limit: purgeBatch,
+		ConfirmationsBefore: now, ListsBefore: now.Add(-2 * leaseLife), Limit: purgeBatch,
 	}
 	total := 0
 	for {

@@ -77,7 +77,7 @@ func (s *Service) authenticateQuery(ctx context.Context, query TokenQuery) (Clie
 	if !plainText(query.Credentials.ClientID) || !plainText(query.Credentials.Secret.Reveal()) || !plainText(query.Token.Reveal()) || !plainText(query.Browser.RefreshToken.Reveal()) {
 		return Client{}, errText
 	}
-	client, err := s.client(ctx, query.Credentials, query.Address)
+	client, err := s.Authenticate(ctx, query.Credentials, query.Address)
 	if err != nil {
 		return Client{}, err
 	}

@@ -119,9 +119,9 @@ func perMinute(kind string, n int, subject ...string) []Bucket {
 	}
 }
 
-// network returns what an address is counted as: itself, or the /64 of an
+// Network returns what an address is counted as: itself, or the /64 of an
 // IPv6 address, all of which one host may have.
-func network(address string) string {
+func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return address
@@ -143,7 +143,7 @@ type attempt struct {
 }
 
 func newAttempt(name, clientID, address string) attempt {
-	return attempt{name: name, clientID: clientID, network: network(address)}
+	return attempt{name: name, clientID: clientID, network: Network(address)}
 }
 
 func (a attempt) pair(p ThrottlePolicy) []Bucket {
@@ -211,7 +211,7 @@ func (t *Throttle) secretAllowed(clientID, address string) error {
 	if t == nil || t.Failures == nil {
 		return nil
 	}
-	return throttled(t.Failures.Wait([]Bucket{limitSecret.of(clientID, network(address))}))
+	return throttled(t.Failures.Wait([]Bucket{limitSecret.of(clientID, Network(address))}))
 }
 
 // secretFailed counts a wrong client secret. It returns an error when there
@@ -220,7 +220,7 @@ func (t *Throttle) secretFailed(ctx context.Context, clientID, address string) e
 	if t == nil || t.Failures == nil {
 		return nil
 	}
-	from := network(address)
+	from := Network(address)
 	return throttled(t.Failures.Take(ctx, []Bucket{limitSecret.of(clientID, from), limitSecrets.of(from)}))
 }
 

@@ -62,7 +62,7 @@ func (s *Service) Token(ctx context.Context, request TokenRequest) (TokenRespons
 	if err := request.check(); err != nil {
 		return TokenResponse{}, err
 	}
-	client, err := s.client(ctx, request.Credentials, request.Address)
+	client, err := s.Authenticate(ctx, request.Credentials, request.Address)
 	if err != nil {
 		return TokenResponse{}, err
 	}

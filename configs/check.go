@@ -175,4 +175,7 @@ func (c Config) checkKeys(p *checker) {
 	least := 2*k.JWKSMaxAge + ClockSkew
 	p.require(k.PublishAhead >= least, "keys.publish_ahead", "%s: want at least twice keys.jwks_max_age plus %s (%s)", k.PublishAhead, ClockSkew, least)
 	p.require(k.RotationPeriod >= 2*k.PublishAhead, "keys.rotation_period", "%s: want at least twice keys.publish_ahead (%s)", k.RotationPeriod, 2*k.PublishAhead)
+	s := c.Status
+	p.require(s.TTL >= time.Second && s.TTL <= time.Hour && s.TTL%time.Second == 0, "status.ttl", "%s: want whole seconds, 1s to 1h", s.TTL)
+	p.require(s.Exp >= time.Minute && s.Exp >= 4*s.TTL && s.Exp <= maxTokenTTL, "status.exp", "%s: want 1m to %s and at least four times status.ttl (%s)", s.Exp, maxTokenTTL, 4*s.TTL)
 }

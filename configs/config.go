@@ -23,6 +23,7 @@ type Config struct {
 	AccessTokenTTL    time.Duration `koanf:"access_token_ttl"`
 	Refresh           Refresh       `koanf:"refresh"`
 	Keys              Keys          `koanf:"keys"`
+	Status            Status        `koanf:"status"`
 	PasswordGrant     PasswordGrant `koanf:"password_grant"`
 	Password          Password      `koanf:"password"`
 	Sessions          Sessions      `koanf:"sessions"`
@@ -54,6 +55,13 @@ type Keys struct {
 	RotationPeriod time.Duration `koanf:"rotation_period"`
 	PublishAhead   time.Duration `koanf:"publish_ahead"`
 	JWKSMaxAge     time.Duration `koanf:"jwks_max_age"`
+}
+
+// Status says how long verifiers may use a status list before they ask again,
+// and how long a signed one is valid.
+type Status struct {
+	TTL time.Duration `koanf:"ttl"`
+	Exp time.Duration `koanf:"exp"`
 }
 
 // PasswordGrant turns the password grant on or off.
@@ -128,6 +136,7 @@ func Default() Config {
 			Leeway: 30 * time.Second, LostResponseWindow: 10 * time.Minute, LostResponseBudget: 3,
 		},
 		Keys:          Keys{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, JWKSMaxAge: 10 * time.Minute},
+		Status:        Status{TTL: 30 * time.Second, Exp: 15 * time.Minute},
 		PasswordGrant: PasswordGrant{Enabled: true},
 		Password:      Password{MinLength: 8, MemoryKiB: 19456, Iterations: 2, Parallelism: 1, Waiting: 100},
 		Registration:  Registration{Enabled: true},

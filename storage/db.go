@@ -39,6 +39,9 @@ type DB struct {
 	// once they are committed, in their order. Repetitions that were left out
 	// for their Once may be among them.
 	OnEvents func(ctx context.Context, events []authz.Event)
+	// OnStatusChange, when set before the first call, is told that status lists
+	// are due to be published, once what makes them so is committed.
+	OnStatusChange func()
 
 	dialect migrations.Dialect
 	options Options

@@ -61,11 +61,8 @@ func insertEvents(tx *gorm.DB, events ...authz.Event) error {
 	for i, event := range events {
 		rows[i] = newEventRow(event)
 	}
-	if setting, ok := tx.Get(storedEvents); ok {
-		if stored, ok := setting.(*[]authz.Event); ok {
-			*stored = append(*stored, events...)
-		}
-	}
+	done := effectsOf(tx)
+	done.events = append(done.events, events...)
 	return tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "once"}}, DoNothing: true}).CreateInBatches(&rows, eventBatch).Error
 }
 

@@ -209,13 +209,17 @@ func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
 		values = append(values, ending.Limit)
 	}
 	var ended []familyRow
-	update := "UPDATE refresh_families SET revoked_at = ?, revoked_cause = ? WHERE " + condition + " RETURNING sid, user_id, client_id"
+	update := "UPDATE refresh_families SET revoked_at = ?, revoked_cause = ? WHERE " + condition + " RETURNING sid, user_id, client_id, status_list, status_index"
 	if err := tx.Raw(update, append([]any{millis(ending.Now), string(ending.Cause)}, values...)...).Scan(&ended).Error; err != nil {
 		return 0, err
 	}
-	events := make([]authz.Event, len(ended))
+	events, statuses := make([]authz.Event, len(ended)), make([]authz.StatusRef, len(ended))
 	for i, row := range ended {
 		events[i] = ending.Event(row.SID, row.UserID, row.ClientID)
+		statuses[i] = authz.StatusRef{List: row.StatusList, Index: row.StatusIndex}
+	}
+	if err := db.endStatuses(tx, statuses...); err != nil {
+		return 0, err
 	}
 	return len(ended), insertEvents(tx, events...)
 }

@@ -43,5 +43,6 @@ func (db *DB) Purge(ctx context.Context, limits authz.PurgeLimits) (int, error) 
 			return total, err
 		}
 	}
-	return total, nil
+	retired, err := db.retireLists(ctx, limits)
+	return total + retired, err
 }

@@ -204,9 +204,12 @@ func insertClientResources(tx *gorm.DB, client authz.Client) error {
 }
 
 // UpdateClient implements authz.ClientStore.
-func (db *DB) UpdateClient(ctx context.Context, client authz.Client) error {
+func (db *DB) UpdateClient(ctx context.Context, client authz.Client, ended authz.StatusRef) error {
 	return db.transaction(ctx, func(tx *gorm.DB) error {
 		if err := updateClient(tx, client); err != nil {
+			return err
+		}
+		if err := db.endStatuses(tx, ended); err != nil {
 			return err
 		}
 		return db.announce(tx, registrationsVersion)

@@ -18,19 +18,38 @@ const maxTries = 4
 // connection before the statement) is tried again; do must therefore only
 // write through tx.
 func (db *DB) transaction(ctx context.Context, do func(tx *gorm.DB) error) error {
-	var stored []authz.Event
+	var done effects
 	err := db.retry(ctx, func() error {
-		stored = nil
-		return db.write.WithContext(ctx).Set(storedEvents, &stored).Transaction(do)
+		done = effects{}
+		return db.write.WithContext(ctx).Set(effectsSetting, &done).Transaction(do)
 	})
-	if err == nil && db.OnEvents != nil && len(stored) > 0 {
-		db.OnEvents(ctx, stored)
+	if err == nil && db.OnEvents != nil && len(done.events) > 0 {
+		db.OnEvents(ctx, done.events)
+	}
+	if err == nil && db.OnStatusChange != nil && done.statuses {
+		db.OnStatusChange()
 	}
 	return err
 }
 
-// storedEvents is the setting of a transaction that collects its events.
-const storedEvents = "chancery:events"
+// effects are what others are told of once a transaction is committed.
+type effects struct {
+	events   []authz.Event
+	statuses bool
+}
+
+// effectsSetting is the setting of a transaction that holds its effects.
+const effectsSetting = "chancery:effects"
+
+// effectsOf returns what to note the effects of a transaction in.
+func effectsOf(tx *gorm.DB) *effects {
+	if setting, ok := tx.Get(effectsSetting); ok {
+		if e, ok := setting.(*effects); ok {
+			return e
+		}
+	}
+	return &effects{}
+}
 
 // statement runs one writing statement, under the same promises as
 // transaction but without BEGIN and COMMIT.
@@ -81,18 +100,24 @@ func one(tx *gorm.DB, missing error) error {
 const (
 	registrationsVersion = "registrations"
 	keysVersion          = "keys"
+	statusVersion        = "status"
 )
 
-// announce raises a version within a transaction, and on Postgres wakes the
-// nodes that listen once it is committed.
+// announce raises a version within a transaction and tells the other nodes.
 func (db *DB) announce(tx *gorm.DB, name string) error {
 	if err := tx.Exec("UPDATE versions SET value = value + 1 WHERE name = ?", name).Error; err != nil {
 		return err
 	}
-	if db.dialect == migrations.Postgres {
-		return tx.Exec("SELECT pg_notify(?, ?)", notifyChannel, name).Error
+	return db.notify(tx, name)
+}
+
+// notify wakes the nodes that listen on Postgres once the transaction is
+// committed.
+func (db *DB) notify(tx *gorm.DB, name string) error {
+	if db.dialect != migrations.Postgres {
+		return nil
 	}
-	return nil
+	return tx.Exec("SELECT pg_notify(?, ?)", notifyChannel, name).Error
 }
 
 // pageOf adds the order and the limits of a list from new to old.

@@ -22,7 +22,7 @@ const (
 	listenPause = 5 * time.Second
 	pollTimeout = 5 * time.Second
 	// watched is how many versions a watcher compares.
-	watched = 2
+	watched = 3
 	// maxSilence is how long cached values may be used unheard of others.
 	maxSilence = 10 * time.Second
 )
@@ -55,10 +55,15 @@ type Watcher struct {
 	log *slog.Logger
 	now func() time.Time
 	// Registrations is called when clients or resources have changed, Keys
-	// when the signing keys have; both at the first poll too. They are called
-	// from Run, and again at the next poll when they return an error.
+	// when the signing keys have, StatusLists when lists were published; all at
+	// the first poll too. They are called from Run, and again at the next poll
+	// when they return an error.
 	Registrations func(ctx context.Context) error
 	Keys          func(ctx context.Context) error
+	StatusLists   func(ctx context.Context) error
+	// StatusDue is called from Run while status lists are due to be published,
+	// and must not block.
+	StatusDue func()
 	// heard keeps the monotonic reading, so that a wall clock that is set back
 	// makes nothing look fresh.
 	heard    atomic.Pointer[time.Time]
@@ -71,7 +76,10 @@ type Watcher struct {
 // NewWatcher returns a watcher of db. now is a clock that only rises.
 func NewWatcher(db *DB, log *slog.Logger, now func() time.Time) *Watcher {
 	nothing := func(context.Context) error { return nil }
-	return &Watcher{db: db, log: log, now: now, last: map[string]int64{}, Registrations: nothing, Keys: nothing}
+	return &Watcher{
+		db: db, log: log, now: now, last: map[string]int64{},
+		Registrations: nothing, Keys: nothing, StatusLists: nothing, StatusDue: func() {},
+	}
 }
 
 // Fresh reports whether changes have been heard recently enough for cached
@@ -152,6 +160,11 @@ func (w *Watcher) compare(ctx context.Context) error {
 		return err
 	}
 	err = w.call(ctx, registrationsVersion, current, w.Registrations)
+	err = errors.Join(err, w.call(ctx, statusVersion, current, w.StatusLists))
+	due, dueErr := w.db.statusDue(ctx)
+	if err = errors.Join(err, dueErr); due {
+		w.StatusDue()
+	}
 	if keysErr := w.call(ctx, keysVersion, current, w.Keys); keysErr != nil {
 		w.log.Error("signing keys were changed by another node and cannot be loaded", "error", keysErr)
 	}

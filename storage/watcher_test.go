@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"chancery/authz"
 	"chancery/authz/authztest"
 	"chancery/keys"
 	"chancery/storage"
@@ -64,6 +65,57 @@ func TestWatcherHearsOtherConnections(t *testing.T) {
 		if len(registrations) > 0 {
 			t.Error("registrations were reported without a change")
 		}
+	})
+}
+
+// What ends a session on one node, or on the command line, is heard by those
+// that can publish it, and what they publish by all.
+func TestWatcherHearsOfStatusLists(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, open func(testing.TB) *storage.DB) {
+		db := open(t) // of which the watcher has a connection of its own
+		due, published, own := make(chan struct{}, 1000), make(chan struct{}, 100), make(chan struct{}, 100)
+		db.OnStatusChange = func() { own <- struct{}{} }
+		watch(t, db, func(w *storage.Watcher) {
+			w.StatusDue = func() { due <- struct{}{} }
+			w.StatusLists = func(context.Context) error { published <- struct{}{}; return nil }
+		})
+		receive(t, "the first poll", published)
+		lease, err := db.LeaseIndexes(t.Context(), authz.LeaseRequest{Kind: authz.StatusClients, Count: 1, NewList: authz.Lease{List: "one", Key: []byte{1}, Capacity: 8, End: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		receive(t, "a new list is to be published", due)
+		receive(t, "a new list, on the node itself", own)
+		publish := func(before int64) {
+			t.Helper()
+			lists, err := db.DueStatusLists(t.Context(), 0, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := authz.StatusPublication{SignedStatusList: authz.SignedStatusList{ID: lease.List, Version: before + 1, Token: "t"}, Before: before, Bits: []byte{1}}
+			for _, list := range lists {
+				p.Ended = append(p.Ended, list.Ended...)
+			}
+			if err := db.PublishStatusList(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(0)
+		receive(t, "a published list", published)
+		client := authztest.SampleClient("app")
+		if err := db.InsertClient(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+		for len(due) > 0 {
+			<-due
+		}
+		if err := db.UpdateClient(t.Context(), client, authz.StatusRef{List: lease.List, Index: 3}); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, "an entry that has ended", due)
+		receive(t, "an entry that has ended, on the node itself", own)
+		publish(1)
+		receive(t, "its publication", published)
 	})
 }
 

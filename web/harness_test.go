@@ -20,6 +20,7 @@ import (
 	"chancery/keys"
 	"chancery/keys/keystest"
 	"chancery/web"
+	"chancery/web/status"
 )
 
 // issuer is deliberately not the address that the tests talk to.
@@ -47,6 +48,8 @@ type server struct {
 	clients  *authz.Clients
 	service  *authz.Service
 	accounts *authz.Accounts
+	lists    *authz.StatusLists
+	stream   *status.Stream
 	// mails are those that were sent, in their order.
 	mails []authz.Mail
 	// secrets of the confidential clients by id.
@@ -96,6 +99,7 @@ type options struct {
 	throttle           *authz.ThrottlePolicy
 	maxSessions        int
 	registrationClosed bool
+	stream             status.StreamLimits
 }
 
 // newServer returns a server with these clients:
@@ -110,7 +114,7 @@ type options struct {
 //	plain  public, not first-party: refresh only
 func newServer(t testing.TB, edit ...func(*options)) *server {
 	t.Helper()
-	o := options{issuer: issuer, passwordGrant: true, refresh: authz.RefreshPolicy{
+	o := options{stream: status.DefaultStreamLimits(), issuer: issuer, passwordGrant: true, refresh: authz.RefreshPolicy{
 		IdleTTL: 168 * time.Hour, AbsoluteTTL: 2160 * time.Hour, Leeway: 30 * time.Second, LostResponseWindow: 10 * time.Minute, LostResponseBudget: 3,
 	}}
 	for _, e := range edit {
@@ -144,7 +148,11 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	s.accounts = &authz.Accounts{
 		Service: s.service, Policy: policy, Users: s.store, Confirmations: s.store, Mailer: s, Registration: !o.registrationClosed,
 	}
+	s.lists = authz.NewStatusLists(authz.StatusSettings{Issuer: o.issuer, TTL: 30 * time.Second, Exp: 15 * time.Minute}, s.store, s.rotator.Ring, s.clock.Now)
+	s.stream = status.NewStream(o.stream)
+	s.lists.OnChange = s.stream.Announce
 	s.handler, err = web.New(web.Options{
+		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,
 		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant,
 		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,
 		Ready: []web.Check{{Name: "database", Run: func(ctx context.Context) error { _, err := s.store.Registrations(ctx); return err }}},

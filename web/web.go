@@ -6,6 +6,7 @@ package web
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"chancery/web/account"
 	"chancery/web/oauth"
 	"chancery/web/respond"
+	"chancery/web/status"
 	"chancery/web/wellknown"
 
 	"github.com/gin-gonic/gin"
@@ -29,9 +31,13 @@ type Options struct {
 	// Accounts answers the account API.
 	Accounts *authz.Accounts
 	// Registry answers for clients' origins and the registered resources.
-	Registry      *authz.Registry
-	Keys          wellknown.KeySet
-	JWKSMaxAge    time.Duration
+	Registry   *authz.Registry
+	Keys       wellknown.KeySet
+	JWKSMaxAge time.Duration
+	// StatusLists are served for StatusTTL; StatusStream tells of new ones.
+	StatusLists   status.Lists
+	StatusStream  *status.Stream
+	StatusTTL     time.Duration
 	PasswordGrant bool
 	// TrustedProxies are the addresses and networks whose X-Forwarded-For is
 	// believed.
@@ -68,7 +74,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	base, responder := strings.TrimSuffix(issuer.Path, "/"), respond.Responder{Realm: o.Issuer}
-	engine.Use(accessLog(o.Log), recovery(responder), secureHeaders(issuer.Scheme == "https"), deadline)
+	engine.Use(accessLog(o.Log), recovery(responder), secureHeaders(issuer.Scheme == "https"))
 	engine.NoRoute(nothing(responder, base, http.StatusNotFound, "There is nothing here."))
 	engine.NoMethod(nothing(responder, base, http.StatusMethodNotAllowed, "This method is not allowed here."))
 
@@ -76,17 +82,24 @@ func New(o Options) (*Server, error) {
 		Service: o.Service, Clients: o.Registry, Respond: responder, Now: o.Now, PasswordGrant: o.PasswordGrant,
 		Cookies: oauth.Cookies{Path: base + "/oauth", Secure: issuer.Scheme == "https"},
 	}
-	members := endpoints.Mount(engine.Group(base), o.Issuer)
+	// Only the stream takes as long as its listener wants.
+	hosted := engine.Group("", deadline)
+	router := hosted.Group(base)
+	members := endpoints.Mount(router, o.Issuer)
+	statuses := &status.Endpoints{
+		Issuer: o.Issuer, Lists: o.StatusLists, Stream: o.StatusStream, Client: endpoints.Client, Respond: responder, TTL: o.StatusTTL, Now: o.Now,
+	}
+	maps.Copy(members, statuses.Mount(router, engine.Group(base)))
 	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Respond: responder}
-	accounts.Mount(engine.Group(base))
+	accounts.Mount(router)
 	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: responder, MaxAge: o.JWKSMaxAge}
-	if err := documents.Mount(engine, members); err != nil {
+	if err := documents.Mount(hosted, members); err != nil {
 		return nil, err
 	}
 	// Probes and operators ask a node itself, whatever the issuer's path is.
-	mountHealth(engine, o.Ready, o.Version)
+	mountHealth(hosted, o.Ready, o.Version)
 	if base != "" {
-		mountHealth(engine.Group(base), o.Ready, o.Version)
+		mountHealth(router, o.Ready, o.Version)
 	}
 	return &Server{Handler: engine, Documents: documents}, nil
 }

@@ -26,6 +26,7 @@ type Store interface {
 	authz.SessionStore
 	authz.DenyStore
 	authz.IndexStore
+	authz.StatusListStore
 	authz.EventStore
 	authz.ApplyStore
 	authz.PurgeStore
@@ -42,8 +43,8 @@ type Memory struct {
 	families      map[authz.Hash]authz.Family
 	denied        map[string]time.Time
 	confirmations map[authz.Hash]authz.Confirmation
-	lists         []authz.Lease
-	kinds         []authz.StatusKind
+	lists         []*statusList
+	ended         map[authz.StatusRef]bool
 	events        []authz.Event
 	once          map[string]bool
 	leases        map[string]workLease
@@ -63,6 +64,7 @@ func NewMemory() *Memory {
 	return &Memory{
 		clients: map[string]authz.Client{}, resources: map[string]authz.Resource{}, users: map[string]authz.User{},
 		families: map[authz.Hash]authz.Family{}, denied: map[string]time.Time{}, confirmations: map[authz.Hash]authz.Confirmation{}, once: map[string]bool{},
+		ended:  map[authz.StatusRef]bool{},
 		leases: map[string]workLease{}, Calls: map[string]int{},
 	}
 }

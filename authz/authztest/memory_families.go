@@ -127,6 +127,7 @@ func (m *Memory) endSessions(ending authz.Ending) int {
 		}
 		family.RevokedAt, family.RevokedCause = ending.Now, ending.Cause
 		m.families[hash] = family
+		m.endStatus(family.Status)
 		m.append(ending.Event(family.SessionID, family.UserID, family.ClientID))
 		n++
 	}

@@ -54,5 +54,5 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 		}
 		return old
 	})
-	return families + denied + events + confirmations, nil
+	return families + denied + events + confirmations + m.retireLists(limits), nil
 }

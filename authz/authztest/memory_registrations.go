@@ -61,7 +61,7 @@ func (m *Memory) InsertClient(ctx context.Context, client authz.Client) error {
 }
 
 // UpdateClient implements authz.ClientStore.
-func (m *Memory) UpdateClient(ctx context.Context, client authz.Client) error {
+func (m *Memory) UpdateClient(ctx context.Context, client authz.Client, ended authz.StatusRef) error {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "UpdateClient"); err != nil {
 		return err
@@ -71,6 +71,7 @@ func (m *Memory) UpdateClient(ctx context.Context, client authz.Client) error {
 	}
 	client.Version++
 	m.clients[client.ID] = client
+	m.endStatus(ended)
 	m.registrations++
 	return nil
 }

@@ -107,6 +107,12 @@ func otherCases() []suiteCase {
 	return []suiteCase{
 		{"Denylist", denylist},
 		{"Indexes/NeverGivenTwice", indexes},
+		{"StatusLists/Versions", statusVersions},
+		{"StatusLists/EndedIsDueUntilPublished", statusEnded},
+		{"StatusLists/ConcurrentPublishersHaveOneWinner", statusPublishers},
+		{"StatusLists/PublishRacesEnding", statusPublishRacesEnding},
+		{"StatusLists/DueInOrder", statusDue},
+		{"StatusLists/RetireWithTheirLastSession", statusRetire},
 		{"Events/OnceAndFilters", events},
 		{"Purge/DeletesOnlyWhatIsOver", purge},
 		{"Purge/LeaseHasOneHolder", lease},
@@ -194,13 +200,14 @@ func same[T any](t testing.TB, what string, want, got T) {
 	}
 }
 
-// withUser stores a user and returns its id, and the client of SampleFamily if
-// there is none yet.
+// withUser stores a user and returns its id, and the client and the status list
+// of SampleFamily if there are none yet.
 func withUser(t testing.TB, store Store, name string) string {
 	t.Helper()
 	if err := store.InsertClient(t.Context(), SampleClient("app")); err != nil && !errors.Is(err, authz.ErrConflict) {
 		t.Fatal(err)
 	}
+	withList(t, store, "sessions-1", authz.StatusSessions)
 	must(t, store.InsertUser(t.Context(), SampleUser(name), sampleEvent("created "+name, T0)))
 	return "usr_" + name
 }

@@ -44,8 +44,8 @@ func clientUpdate(t *testing.T, store Store) {
 	changed.Name, changed.FirstParty, changed.Scope, changed.Resources = "", false, nil, []string{"https://new.example"}
 	changed.Refresh, changed.AllowedOrigins, changed.Secrets = authz.RefreshOverrides{}, nil, nil
 	changed.UpdatedAt = T0.Add(time.Hour)
-	must(t, store.UpdateClient(t.Context(), changed))
-	want(t, "UpdateClient with an old version", store.UpdateClient(t.Context(), changed), authz.ErrConflict)
+	must(t, store.UpdateClient(t.Context(), changed, authz.StatusRef{}))
+	want(t, "UpdateClient with an old version", store.UpdateClient(t.Context(), changed, authz.StatusRef{}), authz.ErrConflict)
 	got, err := store.Client(t.Context(), "app")
 	must(t, err)
 	changed.Version = 2
@@ -70,7 +70,7 @@ func clientConcurrentUpdates(t *testing.T, store Store) {
 					return
 				}
 				client.Name += "x"
-				if err = store.UpdateClient(t.Context(), client); err == nil {
+				if err = store.UpdateClient(t.Context(), client, authz.StatusRef{}); err == nil {
 					return
 				}
 				if !errors.Is(err, authz.ErrConflict) {

@@ -3,6 +3,7 @@ package authztest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -172,6 +173,9 @@ func expectEnded(t *testing.T, store Store, n int, cause authz.Cause) {
 	must(t, err)
 	if len(found) != 1 || found[0].Cause != cause || found[0].UserID != family.UserID || found[0].ClientID != family.ClientID {
 		t.Errorf("family %d: events = %+v, want one with cause %q", n, found, cause)
+	}
+	if ended := dueOf(t, store, family.Status.List).Ended; !slices.Contains(ended, family.Status.Index) {
+		t.Errorf("family %d: the entries %v are to be published as ended, want %d among them", n, ended, family.Status.Index)
 	}
 }
 

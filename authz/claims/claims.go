@@ -22,4 +22,6 @@ type AccessToken struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
+	// Status says where to look whether the token still counts.
+	Status *Status `json:"status,omitempty"`
 }

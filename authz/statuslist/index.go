@@ -1,6 +1,7 @@
 // Package statuslist owns the arithmetic of token status lists
-// (draft-ietf-oauth-status-list): which index the n-th session of a list gets.
-// It keeps no state; the counters and keys live with whoever stores the lists.
+// (draft-ietf-oauth-status-list): which index the n-th session of a list gets,
+// and how an array of statuses is packed and compressed. It keeps no state; the
+// counters, keys and lists live with whoever stores them.
 package statuslist
 
 import (

@@ -36,6 +36,7 @@ type app struct {
 	indexes  *authz.Indexes
 	sessions *authz.Sessions
 	rotator  *keys.Rotator
+	statuses *authz.StatusLists
 	purger   *authz.Purger
 	actor    string
 }
@@ -153,16 +154,18 @@ func (a *app) wireKeys() error {
 		Ring:   keys.NewRing(a.clock.Now, a.config.Keys.PublishAhead),
 		Policy: a.keyPolicy,
 	}
+	lists := authz.StatusSettings{Issuer: a.config.Issuer, TTL: a.config.Status.TTL, Exp: a.config.Status.Exp}
+	a.statuses = authz.NewStatusLists(lists, a.db, a.rotator.Ring, a.clock.Now)
 	return nil
 }
 
 // keyPolicy derives the times of keys from the configuration and the longest
-// token lifetime that any resource has now.
+// lifetime that anything has which they sign.
 func (a *app) keyPolicy(ctx context.Context) (keys.Policy, error) {
 	longest, err := a.registry.LongestTokenTTL(ctx, a.config.AccessTokenTTL)
 	return keys.Policy{
 		RotationPeriod: a.config.Keys.RotationPeriod, PublishAhead: a.config.Keys.PublishAhead,
-		Margin: a.config.KeyMargin(), MaxTokenTTL: longest,
+		Margin: a.config.KeyMargin(), MaxTokenTTL: max(longest, a.config.Status.Exp),
 	}, err
 }
 

@@ -32,15 +32,16 @@ var imports = map[string][]string{
 	// level 3
 	"web/account":   {"authz", "authz/password", "web/respond"},
 	"web/oauth":     {"authz", "authz/claims", "web/respond"},
+	"web/status":    {"authz", "authz/claims", "web/respond"},
 	"web/wellknown": {"authz", "authz/claims", "web/respond"},
 	// level 4
-	"web": {"authz", "authz/claims", "web/account", "web/oauth", "web/respond", "web/wellknown"},
+	"web": {"authz", "authz/claims", "web/account", "web/oauth", "web/respond", "web/status", "web/wellknown"},
 	// level 5
 	"cmd/chancery/internal/mail":     {"authz"},
 	"cmd/chancery/internal/smtptest": {},
 	"cmd/chancery": {
 		"cmd/chancery/internal/mail", "authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/limits", "storage/migrations",
-		"web", "web/oauth", "web/respond", "web/wellknown",
+		"web", "web/oauth", "web/respond", "web/status", "web/wellknown",
 	},
 }
 

@@ -14,6 +14,7 @@ import (
 	"chancery/storage"
 	"chancery/storage/limits"
 	"chancery/web"
+	"chancery/web/status"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -65,7 +66,8 @@ func (c *command) serve(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	handler, err := a.handler(ctx, events, throttle, mails)
+	stream := status.NewStream(status.DefaultStreamLimits())
+	handler, err := a.handler(ctx, events, throttle, mails, stream)
 	if err != nil {
 		return err
 	}
@@ -80,6 +82,7 @@ func (c *command) serve(ctx context.Context, a *app) error {
 	loops, background := errgroup.WithContext(background)
 	loops.Go(func() error { return events.Run(background) })
 	loops.Go(func() error { return a.watcher.Run(background) })
+	loops.Go(func() error { return a.statuses.Run(background) })
 	if mails != nil {
 		loops.Go(func() error { return mails.Run(background) })
 	}
@@ -87,7 +90,7 @@ func (c *command) serve(ctx context.Context, a *app) error {
 	loops.Go(func() error { return a.every(background, clockInterval, "clock sync", a.clock.Sync) })
 	loops.Go(func() error { return a.every(background, purgeInterval, "purge", a.purge) })
 
-	err = a.serveHTTP(ctx, listener, handler)
+	err = a.serveHTTP(ctx, listener, handler, stream)
 	stop()
 	return errors.Join(err, loops.Wait())
 }
@@ -108,7 +111,7 @@ func (a *app) prepare(ctx context.Context) error {
 }
 
 // handler wires the services behind the endpoints.
-func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *authz.Throttle, mails *mail.Queue) (http.Handler, error) {
+func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *authz.Throttle, mails *mail.Queue, stream *status.Stream) (http.Handler, error) {
 	refreshes, err := a.refreshTokens()
 	if err != nil {
 		return nil, err
@@ -124,6 +127,7 @@ func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *aut
 	}
 	server, err := web.New(web.Options{
 		Issuer: a.config.Issuer, Service: service, Accounts: accounts, Registry: a.registry, Keys: a.rotator.Ring, JWKSMaxAge: a.config.Keys.JWKSMaxAge,
+		StatusLists: a.statuses, StatusStream: stream, StatusTTL: a.config.Status.TTL,
 		PasswordGrant: a.config.PasswordGrant.Enabled, TrustedProxies: a.config.TrustedProxies,
 		Ready: a.readyChecks(), Version: buildVersion(), Log: a.log, Now: a.clock.Now,
 	})
@@ -137,8 +141,24 @@ func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *aut
 		a.registry.Invalidate()
 		return server.Documents.Rebuild(ctx)
 	}
-	a.watcher.Keys = a.rotator.Load
-	return server, nil
+	a.watcher.Keys = func(ctx context.Context) error {
+		err := a.rotator.Load(ctx)
+		a.statuses.KeysChanged()
+		return err
+	}
+	return server, a.publishStatuses(ctx, stream)
+}
+
+// publishStatuses connects the status lists with what makes them change and
+// with who wants to know.
+func (a *app) publishStatuses(ctx context.Context, stream *status.Stream) error {
+	a.statuses.OnChange = stream.Announce
+	a.statuses.OnError = func(err error) {
+		a.log.Error("status lists cannot be published; verifiers do not hear of revocations", "error", err)
+	}
+	a.db.OnStatusChange = a.statuses.Changed
+	a.watcher.StatusLists, a.watcher.StatusDue = a.statuses.Load, a.statuses.ChangedElsewhere
+	return a.statuses.Load(ctx)
 }
 
 // throttle counts attempts in Redis, if there is one, and else in memory. It
@@ -208,7 +228,7 @@ func (a *app) readyChecks() []web.Check {
 }
 
 // serveHTTP serves until ctx ends and every request that had begun is done.
-func (a *app) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
+func (a *app) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, stream *status.Stream) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
@@ -228,6 +248,7 @@ func (a *app) serveHTTP(ctx context.Context, listener net.Listener, handler http
 	case <-ctx.Done():
 	}
 	a.log.Info("shutting down")
+	stream.Close()
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	err := server.Shutdown(bounded)

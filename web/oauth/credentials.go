@@ -7,7 +7,19 @@ import (
 	"strings"
 
 	"chancery/authz"
+
+	"github.com/gin-gonic/gin"
 )
+
+// Client returns the client that a request without a form proves to come from,
+// by HTTP Basic.
+func (e *Endpoints) Client(c *gin.Context) (authz.Client, error) {
+	credentials, err := readCredentials(c.Request, form{})
+	if err != nil {
+		return authz.Client{}, err
+	}
+	return e.Service.Authenticate(c.Request.Context(), credentials, c.ClientIP())
+}
 
 var (
 	errTwoMethods   = badRequest("The client uses more than one authentication method.")

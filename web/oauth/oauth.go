@@ -21,6 +21,7 @@ type Service interface {
 	Token(ctx context.Context, request authz.TokenRequest) (authz.TokenResponse, error)
 	Revoke(ctx context.Context, query authz.TokenQuery) error
 	Introspect(ctx context.Context, query authz.TokenQuery) (authz.Introspection, error)
+	Authenticate(ctx context.Context, credentials authz.Credentials, address string) (authz.Client, error)
 }
 
 // Clients says how clients in browsers may reach the endpoints.

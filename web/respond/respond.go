@@ -170,12 +170,6 @@ func write(c *gin.Context, status int, mediaType string, body any) {
 	c.Data(status, mediaType, encoded)
 }
 
-// NoStore forbids every cache to keep the answer (RFC 6749 section 5.1).
-func NoStore(c *gin.Context) {
-	c.Header("Cache-Control", "no-store")
-	c.Header("Pragma", "no-cache")
-}
-
 // notesKey is where a request's notes for the access log are kept.
 const notesKey = "chancery.notes"
 

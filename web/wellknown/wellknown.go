@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -128,17 +127,6 @@ func (d *Documents) build(resources []authz.Resource) error {
 	return nil
 }
 
-// matches reports whether an If-None-Match header names the entity tag. A
-// proxy that compresses may have weakened it (RFC 9110 section 13.1.2).
-func matches(header, etag string) bool {
-	for tag := range strings.SplitSeq(header, ",") {
-		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag || tag == "*" {
-			return true
-		}
-	}
-	return false
-}
-
 // get serves a document for GET and HEAD, to every origin, with an entity tag.
 func (d *Documents) get(router gin.IRouter, path, mediaType string, load func() ([]byte, string)) {
 	maxAge := "public, max-age=" + strconv.Itoa(int(d.MaxAge/time.Second)) + ", must-revalidate"
@@ -149,10 +137,7 @@ func (d *Documents) get(router gin.IRouter, path, mediaType string, load func() 
 		}
 		c.Header("Access-Control-Allow-Origin", "*")
 		c.Header("Cache-Control", maxAge)
-		c.Header("ETag", etag)
-		if matches(c.GetHeader("If-None-Match"), etag) {
-			c.Status(http.StatusNotModified)
-			c.Writer.WriteHeaderNow()
+		if respond.NotModified(c, etag) {
 			return nil
 		}
 		c.Data(http.StatusOK, mediaType, body)

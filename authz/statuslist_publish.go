@@ -1,0 +1,194 @@
+package authz
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"chancery/authz/claims"
+	"chancery/authz/statuslist"
+)
+
+const (
+	// publishPause is the least time between two versions of one list.
+	publishPause = 250 * time.Millisecond
+	// publishBatch is how many lists are read to be signed at once.
+	publishBatch = 32
+	// publishInterval is how often the database is asked although nobody has
+	// said that anything is due; with a short Exp more often.
+	publishInterval = 30 * time.Second
+	publishTimeout  = 10 * time.Second
+	// publishRetry is the pause after a failure.
+	publishRetry = time.Second
+)
+
+// publisher is what wakes Run.
+type publisher struct {
+	// here holds a place while this node has made a change, there while
+	// another has, or may have.
+	here, there chan struct{}
+	// recheck is set while the keys have changed since lists were verified.
+	recheck atomic.Bool
+}
+
+func newPublisher() *publisher {
+	return &publisher{here: make(chan struct{}, 1), there: make(chan struct{}, 1)}
+}
+
+// Changed tells that this node has committed what must be published.
+func (p *publisher) Changed() { wake(p.here) }
+
+// ChangedElsewhere tells that there is something to publish which another
+// node, or the command line, has committed.
+func (p *publisher) ChangedElsewhere() { wake(p.there) }
+
+// KeysChanged tells that lists may have to be signed with another key.
+func (p *publisher) KeysChanged() {
+	p.recheck.Store(true)
+	wake(p.there)
+}
+
+func wake(who chan<- struct{}) {
+	select {
+	case who <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when there is something to do, after at most d; false when ctx
+// has ended.
+func (p *publisher) wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-p.here:
+		return true
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-p.there:
+	}
+	// The node that made the change is about to publish it. One of the others
+	// does when it cannot: the first whose time is over.
+	timer.Reset(20*time.Millisecond + time.Duration(randomBytes(1)[0])*time.Millisecond/2)
+	select {
+	case <-p.here:
+	case <-timer.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// Run publishes whatever is due until ctx ends: changes at once, but versions
+// of one list not closer than publishPause; and unchanged lists long before
+// they expire.
+func (s *StatusLists) Run(ctx context.Context) error {
+	for {
+		pause, err := s.Publish(ctx)
+		if err != nil && ctx.Err() == nil {
+			pause = publishRetry
+			s.recheck.Store(true)
+			if s.OnError != nil {
+				s.OnError(err)
+			}
+		}
+		if !s.wait(ctx, pause) {
+			return nil
+		}
+	}
+}
+
+// Publish publishes what is due now and returns when to look again. Run calls it.
+func (s *StatusLists) Publish(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	signedBefore := s.now().Add(-s.Exp / 2)
+	if s.recheck.Swap(false) && !s.verifiable() {
+		signedBefore = s.now()
+	}
+	pause := min(publishInterval, s.Exp/8)
+	var failed error
+	for {
+		due, err := s.store.DueStatusLists(ctx, signedBefore.UnixMilli(), publishBatch)
+		if err != nil {
+			return 0, fmt.Errorf("status lists that are due: %w", err)
+		}
+		published := 0
+		for _, list := range due {
+			if rest := time.UnixMilli(list.Version).Add(publishPause).Sub(s.now()); rest > 0 {
+				pause = min(pause, rest)
+				continue
+			}
+			if err := s.publish(ctx, list); err != nil {
+				failed = errors.Join(failed, err)
+				continue
+			}
+			pause = min(pause, publishPause) // more of it may have ended meanwhile
+			published++
+		}
+		if len(due) < publishBatch || published == 0 {
+			return pause, failed
+		}
+	}
+}
+
+// publish makes, signs and stores the next version of a list. That another
+// node was faster is no error.
+func (s *StatusLists) publish(ctx context.Context, due DueStatusList) error {
+	next, err := s.sign(due)
+	if err != nil {
+		return fmt.Errorf("sign status list %s: %w", due.ID, err)
+	}
+	err = s.store.PublishStatusList(ctx, next)
+	if errors.Is(err, ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("publish status list %s: %w", due.ID, err)
+	}
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	s.install(next.SignedStatusList)
+	return nil
+}
+
+// sign makes the version of a list that follows the one that is due.
+func (s *StatusLists) sign(due DueStatusList) (StatusPublication, error) {
+	list := statuslist.New(due.Capacity)
+	if due.Bits != nil {
+		var err error
+		if list, err = statuslist.Decompress(due.Bits, 1); err != nil {
+			return StatusPublication{}, err
+		}
+	}
+	for _, index := range due.Ended {
+		if _, err := list.Revoke(index); err != nil {
+			return StatusPublication{}, fmt.Errorf("entry %d: %w", index, err)
+		}
+	}
+	bits, err := list.Compress()
+	if err != nil {
+		return StatusPublication{}, err
+	}
+	next := SignedStatusList{ID: due.ID, Version: max(due.Version+1, s.now().UnixMilli())}
+	issued := time.UnixMilli(next.Version).UTC().Truncate(time.Second)
+	next.ExpiresAt = issued.Add(s.Exp)
+	payload, err := json.Marshal(claims.StatusListToken{
+		Issuer: s.Issuer, Subject: next.URI(s.Issuer), IssuedAt: issued.Unix(), ExpiresAt: next.ExpiresAt.Unix(),
+		TTL: int64(s.TTL / time.Second), Version: next.Version,
+		StatusList: claims.StatusList{Bits: list.Bits(), List: base64.RawURLEncoding.EncodeToString(bits)},
+	})
+	if err != nil {
+		return StatusPublication{}, err
+	}
+	if next.Token, err = s.signer.Sign(SigningAlgorithms()[0], claims.TypeStatusList, payload); err != nil {
+		return StatusPublication{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return StatusPublication{SignedStatusList: next, Before: due.Version, Bits: bits, Ended: due.Ended}, nil
+}

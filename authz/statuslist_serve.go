@@ -1,0 +1,202 @@
+package authz
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chancery/authz/claims"
+)
+
+// StatusLists publishes the status lists and holds the newest version of each
+// in memory. Many nodes may do so: a compare-and-swap lets one of them publish
+// each version, and a version is the same on all. Nothing is published unless
+// Run is running. It is safe for concurrent use.
+type StatusLists struct {
+	StatusSettings
+	// OnChange, when set before the first call, is told of every version that
+	// this node begins to serve, and must not block. The versions of one list
+	// come in their order.
+	OnChange func(SignedStatusList)
+	// OnError, when set, is told why publishing failed; it is tried again.
+	OnError func(error)
+
+	store  StatusListStore
+	signer StatusSigner
+	now    func() time.Time
+	held   atomic.Pointer[map[string]SignedStatusList]
+	// loading lets one load at a time install what it found.
+	loading sync.Mutex
+	catchUp catchUp
+	*publisher
+}
+
+// StatusSettings are the values of the configuration that status lists need.
+type StatusSettings struct {
+	// Issuer is the URL of the server, without a trailing slash.
+	Issuer string
+	// TTL is how long a verifier may use a list before it asks again, Exp how
+	// long a signed list is valid.
+	TTL, Exp time.Duration
+}
+
+// NewStatusLists returns what publishes the lists of store, as yet none.
+func NewStatusLists(settings StatusSettings, store StatusListStore, signer StatusSigner, now func() time.Time) *StatusLists {
+	s := &StatusLists{StatusSettings: settings, store: store, signer: signer, now: now, publisher: newPublisher()}
+	s.recheck.Store(true) // whatever is there at the start
+	return s
+}
+
+// Find returns the newest version of the list with the id, which is at least
+// version. The database is read only when this node holds no such version. The
+// error is ErrNotFound when there is none there either: no such list, or none
+// that was signed.
+func (s *StatusLists) Find(ctx context.Context, id string, version int64) (SignedStatusList, error) {
+	if list, ok := s.lists()[id]; ok && list.Version >= version {
+		return list, nil
+	}
+	if err := s.catchUp.do(ctx, s.Load); err != nil {
+		return SignedStatusList{}, fmt.Errorf("status lists: %w", err)
+	}
+	list, ok := s.lists()[id]
+	if !ok || list.Version < version {
+		return SignedStatusList{}, ErrNotFound
+	}
+	return list, nil
+}
+
+// All returns the lists that this node serves, by id.
+func (s *StatusLists) All() []SignedStatusList {
+	lists := s.lists()
+	all := make([]SignedStatusList, 0, len(lists))
+	for _, id := range slices.Sorted(maps.Keys(lists)) {
+		all = append(all, lists[id])
+	}
+	return all
+}
+
+func (s *StatusLists) lists() map[string]SignedStatusList {
+	if held := s.held.Load(); held != nil {
+		return *held
+	}
+	return nil
+}
+
+// loadBatch is how many lists are read in one statement.
+const loadBatch = 50
+
+// Load reads what was published since the last time, by whichever node.
+func (s *StatusLists) Load(ctx context.Context) error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	versions, err := s.store.StatusListVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("versions of status lists: %w", err)
+	}
+	held := s.lists()
+	var stale []string
+	for id, version := range versions {
+		if held[id].Version < version {
+			stale = append(stale, id)
+		}
+	}
+	for batch := range slices.Chunk(stale, loadBatch) {
+		lists, err := s.store.SignedStatusLists(ctx, batch)
+		if err != nil {
+			return fmt.Errorf("read status lists: %w", err)
+		}
+		s.install(lists...)
+	}
+	s.drop(versions)
+	return nil
+}
+
+// install begins to serve newer versions. The caller holds loading.
+func (s *StatusLists) install(lists ...SignedStatusList) {
+	next := map[string]SignedStatusList{}
+	maps.Copy(next, s.lists())
+	lists = slices.DeleteFunc(lists, func(list SignedStatusList) bool { return list.Version <= next[list.ID].Version })
+	for _, list := range lists {
+		next[list.ID] = list
+	}
+	s.held.Store(&next)
+	for _, list := range lists {
+		if s.OnChange != nil {
+			s.OnChange(list)
+		}
+	}
+}
+
+// drop forgets lists that have retired. The caller holds loading.
+func (s *StatusLists) drop(there map[string]int64) {
+	next := maps.Clone(s.lists())
+	maps.DeleteFunc(next, func(id string, _ SignedStatusList) bool { _, ok := there[id]; return !ok })
+	s.held.Store(&next)
+}
+
+// verifiable reports whether a published key has signed each list that this
+// node serves. That is not so once the key was found compromised.
+func (s *StatusLists) verifiable() bool {
+	for _, list := range s.lists() {
+		if _, err := s.signer.Verify(list.Token, claims.TypeStatusList); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// catchUp lets any number of requests share one read of the database, and
+// bounds how many reads strangers can cause.
+type catchUp struct {
+	mu   sync.Mutex
+	next *awaited
+	// last is a wall clock's reading, only for pausing.
+	last time.Time
+}
+
+// awaited is one read that is yet to begin.
+type awaited struct {
+	done chan struct{}
+	err  error
+}
+
+const (
+	// catchUpPause is the least time between two reads.
+	catchUpPause   = 50 * time.Millisecond
+	catchUpTimeout = 5 * time.Second
+)
+
+// do calls load, or waits for a call that begins after do was called. The
+// first who comes makes the call, a pause after the one before.
+func (c *catchUp) do(ctx context.Context, load func(context.Context) error) error {
+	c.mu.Lock()
+	read, first := c.next, c.next == nil
+	if first {
+		read = &awaited{done: make(chan struct{})}
+		c.next = read
+	}
+	pause := catchUpPause - time.Since(c.last)
+	c.mu.Unlock()
+	if !first {
+		select {
+		case <-read.done:
+			return read.err
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		}
+	}
+	time.Sleep(pause)
+	c.mu.Lock()
+	c.next, c.last = nil, time.Now() //nolint:forbidigo // only for the pause, no rule sees it
+	c.mu.Unlock()
+	// Others wait for it, so it does not end with the request that began it.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), catchUpTimeout)
+	defer cancel()
+	read.err = load(bounded)
+	close(read.done)
+	return read.err
+}

@@ -1,0 +1,22 @@
+-- +goose Up
+-- What of a status list is published. Each column has a default, so that the
+-- version before still opens lists.
+
+ALTER TABLE status_lists ADD COLUMN leased_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE status_lists ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE status_lists ADD COLUMN bits BLOB NOT NULL DEFAULT x'';
+ALTER TABLE status_lists ADD COLUMN token TEXT NOT NULL DEFAULT '';
+ALTER TABLE status_lists ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX status_lists_version ON status_lists (version, id);
+
+-- Entries that have ended and that no published version shows yet.
+CREATE TABLE status_changes (
+    list_id TEXT NOT NULL,
+    idx     INTEGER NOT NULL,
+    PRIMARY KEY (list_id, idx)
+);
+INSERT INTO status_changes (list_id, idx)
+SELECT status_list, status_index FROM refresh_families WHERE revoked_at IS NOT NULL AND status_list <> ''
+UNION SELECT status_list, status_index FROM clients WHERE disabled_at <> 0 AND status_list <> '';
+
+INSERT INTO versions (name, value) VALUES ('status', 0);
