@@ -24,13 +24,15 @@ var imports = map[string][]string{
 	// level 1
 	"authz":         {"authz/claims", "authz/statuslist", "authz/password"},
 	"keys/keystest": {"keys"},
+	"authz/verify":  {"authz/claims", "authz/statuslist"},
 	// level 2
 	"authz/authztest": {"authz"},
 	"storage":         {"authz", "keys", "storage/migrations"},
 	"storage/limits":  {"authz"},
 	"web/respond":     {"authz"},
+	"web/bearer":      {"authz/verify"},
 	// level 3
-	"web/account":   {"authz", "authz/password", "web/respond"},
+	"web/account":   {"authz", "authz/password", "web/bearer", "web/respond"},
 	"web/oauth":     {"authz", "authz/claims", "web/respond"},
 	"web/status":    {"authz", "authz/claims", "web/respond"},
 	"web/wellknown": {"authz", "authz/claims", "web/respond"},

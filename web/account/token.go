@@ -2,31 +2,26 @@ package account
 
 import (
 	"log/slog"
-	"strings"
 
 	"chancery/authz"
+	"chancery/web/bearer"
 	"chancery/web/respond"
 
 	"github.com/gin-gonic/gin"
 )
 
-var errTwoTokens = invalid("The request holds more than one Authorization header.")
+var errTwoTokens = invalid("The request carries more than one access token.")
 
-// bearerToken returns the access token of the Authorization header, the only
-// place where one is looked for (RFC 6750 section 2.1).
+// bearerToken returns the access token of the request.
 func bearerToken(c *gin.Context) (authz.Secret, error) {
-	headers := c.Request.Header.Values("Authorization")
-	if len(headers) == 0 {
-		return "", respond.ErrNoToken
-	}
-	if len(headers) > 1 {
+	token, found, err := bearer.FromRequest(c.Request)
+	switch {
+	case err != nil:
 		return "", errTwoTokens
-	}
-	scheme, token, found := strings.Cut(headers[0], " ")
-	if !found || !strings.EqualFold(scheme, "Bearer") {
+	case !found:
 		return "", respond.ErrNoToken
 	}
-	return authz.Secret(strings.TrimSpace(token)), nil
+	return authz.Secret(token), nil
 }
 
 // signedIn calls handle with the user of the request's access token.

@@ -1,0 +1,159 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// fetchTimeout bounds one request to the issuer.
+const fetchTimeout = 5 * time.Second
+
+// fetcher asks the issuer.
+type fetcher struct{ client *http.Client }
+
+// newFetcher returns a fetcher over client, or over one of its own. Redirects
+// are followed within the origin alone: what a list or a key set says counts
+// because of where it comes from.
+func newFetcher(client *http.Client) fetcher {
+	own := http.Client{}
+	if client != nil {
+		own = *client
+	}
+	own.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		first := via[0].URL
+		if len(via) > 3 || next.URL.Scheme != first.Scheme || next.URL.Host != first.Host {
+			return errors.New("redirected elsewhere")
+		}
+		return nil
+	}
+	return fetcher{client: &own}
+}
+
+// document is what a fetch brought.
+type document struct {
+	body []byte
+	etag string
+	// notModified says that the issuer has nothing newer than the etag sent.
+	notModified bool
+	// maxAge is how long the document may be kept, 0 if it does not say; age is
+	// how old the copy is that some cache in between has sent.
+	maxAge, age time.Duration
+}
+
+// get fetches a document of at most limit bytes.
+func (f fetcher) get(ctx context.Context, address, accept, etag string, limit int64) (document, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return document{}, err
+	}
+	request.Header.Set("Accept", accept)
+	if etag != "" {
+		request.Header.Set("If-None-Match", etag)
+	}
+	response, err := f.client.Do(request)
+	if err != nil {
+		return document{}, fmt.Errorf("fetch: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	d := document{etag: response.Header.Get("ETag"), maxAge: directive(response.Header, "max-age")}
+	if seconds, err := strconv.ParseUint(response.Header.Get("Age"), 10, 31); err == nil {
+		d.age = time.Duration(seconds) * time.Second
+	}
+	switch {
+	case response.StatusCode == http.StatusNotModified && etag != "":
+		d.notModified = true
+		return d, nil
+	case response.StatusCode != http.StatusOK:
+		return document{}, fmt.Errorf("fetch %s: %s", address, response.Status)
+	}
+	// The transport has decompressed what it asked to be compressed, so that
+	// the limit holds for what comes out.
+	if d.body, err = io.ReadAll(io.LimitReader(response.Body, limit+1)); err != nil {
+		return document{}, fmt.Errorf("fetch %s: %w", address, err)
+	}
+	if int64(len(d.body)) > limit {
+		return document{}, fmt.Errorf("fetch %s: more than %d bytes", address, limit)
+	}
+	return d, nil
+}
+
+// directive returns a number of seconds out of Cache-Control.
+func directive(header http.Header, name string) time.Duration {
+	for part := range strings.SplitSeq(header.Get("Cache-Control"), ",") {
+		if key, value, found := strings.Cut(strings.TrimSpace(part), "="); found && strings.EqualFold(key, name) {
+			if seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31); err == nil {
+				return time.Duration(seconds) * time.Second
+			}
+		}
+	}
+	return 0
+}
+
+// secure reports whether what comes from the address can be believed: by TLS,
+// or from this very machine while that is where the issuer is.
+func secure(address string, issuer *url.URL) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil {
+		return false
+	}
+	return u.Scheme == "https" || (u.Scheme == "http" && issuer.Scheme == "http" && loopback(u.Hostname()))
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (ip != nil && ip.IsLoopback())
+}
+
+// flight lets one caller do what several want done, and the others wait.
+type flight struct {
+	mu      sync.Mutex
+	current *trip
+}
+
+// trip is one time that the work is done.
+type trip struct {
+	done chan struct{}
+	err  error
+}
+
+// do runs work, or waits until it is done if another caller is at it. Work does
+// not end with ctx, since others wait for it, but after fetchTimeout.
+func (f *flight) do(ctx context.Context, work func(context.Context) error) error {
+	f.mu.Lock()
+	if t := f.current; t != nil {
+		f.mu.Unlock()
+		select {
+		case <-t.done:
+			return t.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	t := &trip{done: make(chan struct{})}
+	f.current = t
+	f.mu.Unlock()
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+	defer cancel()
+	t.err = work(bounded)
+	f.mu.Lock()
+	f.current = nil
+	f.mu.Unlock()
+	close(t.done)
+	return t.err
+}
+
+// busy reports whether somebody is at it.
+func (f *flight) busy() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.current != nil
+}

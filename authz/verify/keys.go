@@ -1,0 +1,171 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	maxDocument = 1 << 20
+	// Bounds of how long keys and metadata are kept, whatever the issuer says.
+	minKeyAge     = time.Minute
+	defaultKeyAge = 10 * time.Minute
+	maxKeyAge     = 24 * time.Hour
+	// retryPause is the pause after a fetch that failed.
+	retryPause = 10 * time.Second
+)
+
+// keySet is what the issuer published at one time. It is never changed.
+type keySet struct {
+	byID map[string]*key
+	// fetched is when the set was had, fresh until when it need not be fetched.
+	fetched, fresh time.Time
+}
+
+// keyStore holds the issuer's keys. It is safe for concurrent use.
+type keyStore struct {
+	issuer     string
+	origin     *url.URL
+	fetcher    fetcher
+	algorithms []string
+	// pause is the least time between two fetches for the sake of unknown kids.
+	pause    time.Duration
+	maxStale time.Duration
+	now      func() time.Time
+	log      *slog.Logger
+
+	current atomic.Pointer[keySet]
+	flight  flight
+	// tried is when a fetch last began, in nanoseconds since the epoch.
+	tried atomic.Int64
+	// uri is that of the JWK set, from the metadata, until uriFresh. Only the
+	// flight touches both.
+	uri      string
+	uriFresh time.Time
+}
+
+// find returns the key with the id. The error is an InvalidTokenError when the
+// issuer has no such key, and wraps ErrUnavailable when its keys cannot be had.
+func (s *keyStore) find(ctx context.Context, id string) (*key, error) {
+	if err := s.refresh(ctx); err != nil {
+		return nil, err
+	}
+	if k := s.current.Load().byID[id]; k != nil {
+		return k, nil
+	}
+	// A key that is new, or made up. One fetch a while tells.
+	if s.now().Sub(time.Unix(0, s.tried.Load())) < s.pause && !s.flight.busy() {
+		return nil, refuse(UnknownKey)
+	}
+	_ = s.flight.do(ctx, s.fetch) // the log has it; there are keys in any case
+	if k := s.current.Load().byID[id]; k != nil {
+		return k, nil
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	}
+	return nil, refuse(UnknownKey)
+}
+
+// refresh makes sure that there are keys. Those that are no longer fresh are
+// fetched again, by one caller, and used for maxStale when they cannot be.
+func (s *keyStore) refresh(ctx context.Context) error {
+	set, now := s.current.Load(), s.now()
+	if set != nil && now.Before(set.fresh) {
+		return nil
+	}
+	usable := set != nil && now.Before(set.fetched.Add(s.maxStale))
+	recent := now.Sub(time.Unix(0, s.tried.Load())) < retryPause
+	if usable && (recent || s.flight.busy()) {
+		return nil
+	}
+	if !usable && recent && !s.flight.busy() {
+		return fmt.Errorf("%w: the issuer's keys could not be fetched", ErrUnavailable)
+	}
+	if err := s.flight.do(ctx, s.fetch); err != nil && !usable {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+// fetch reads the metadata, if need be, and the keys.
+func (s *keyStore) fetch(ctx context.Context) error {
+	s.tried.Store(s.now().UnixNano())
+	err := s.fetchKeys(ctx)
+	if err != nil {
+		s.uri = "" // it may have moved
+		s.log.WarnContext(ctx, "the issuer's keys cannot be fetched", "error", err)
+	}
+	return err
+}
+
+func (s *keyStore) fetchKeys(ctx context.Context) error {
+	if err := s.discover(ctx); err != nil {
+		return err
+	}
+	d, err := s.fetcher.get(ctx, s.uri, "application/jwk-set+json, application/json", "", maxDocument)
+	if err != nil {
+		return err
+	}
+	next := &keySet{fetched: s.now()}
+	if next.byID, err = parseKeys(d.body, s.algorithms); err != nil {
+		return err
+	}
+	next.fresh = next.fetched.Add(keep(d))
+	if before := s.current.Load(); before != nil {
+		// A key that was there stays the same object: what it has verified is
+		// remembered by it.
+		for id, k := range next.byID {
+			if old := before.byID[id]; k.same(old) {
+				next.byID[id] = old
+			}
+		}
+	}
+	s.current.Store(next)
+	return nil
+}
+
+// keep returns how long a document may be kept.
+func keep(d document) time.Duration {
+	age := d.maxAge
+	if age == 0 {
+		age = defaultKeyAge
+	}
+	return min(max(age-d.age, minKeyAge), maxKeyAge)
+}
+
+// discover reads the issuer's metadata (RFC 8414) unless it is known.
+func (s *keyStore) discover(ctx context.Context) error {
+	if s.uri != "" && s.now().Before(s.uriFresh) {
+		return nil
+	}
+	// Section 3: inserted between host and path.
+	place := *s.origin
+	place.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(s.origin.Path, "/")
+	d, err := s.fetcher.get(ctx, place.String(), "application/json", "", maxDocument)
+	if err != nil {
+		return err
+	}
+	var metadata struct {
+		Issuer  string `json:"issuer"`
+		JWKSURI string `json:"jwks_uri"`
+	}
+	if err := json.Unmarshal(d.body, &metadata); err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	if metadata.Issuer != s.issuer { // section 3.3
+		return errors.New("metadata: is of another issuer")
+	}
+	if !secure(metadata.JWKSURI, s.origin) {
+		return errors.New("metadata: jwks_uri is missing or not https")
+	}
+	s.uri, s.uriFresh = metadata.JWKSURI, s.now().Add(keep(d))
+	return nil
+}

@@ -1,0 +1,333 @@
+package verify
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chancery/authz/claims"
+	"chancery/authz/statuslist"
+)
+
+const (
+	// maxListToken bounds a signed list: 16 MiB of noise would not compress.
+	maxListToken = 32 << 20
+	// maxLists bounds how many lists are held; the one unused longest goes.
+	maxLists = 4096
+	// Bounds of how long a list is used before the issuer is asked again.
+	minListAge     = time.Second
+	defaultListAge = 30 * time.Second
+	maxListAge     = time.Hour
+	// listRetry is the pause after a fetch that failed.
+	listRetry = time.Second
+	// A list that no token has named for so long is not kept up to date, and
+	// then forgotten.
+	listIdle   = 10 * time.Minute
+	listForget = time.Hour
+)
+
+// listState is one version of a list. It is never changed.
+type listState struct {
+	*statuslist.List
+	// version is 0 for an issuer that numbers none.
+	version  int64
+	issuedAt int64
+	expires  time.Time
+	ttl      time.Duration
+	etag     string
+}
+
+// heldList is a list with what is known of its being up to date.
+type heldList struct {
+	uri     string
+	current atomic.Pointer[listState]
+	flight  flight
+	// due is when the issuer is to be asked again, used when a token last named
+	// the list, tried when a fetch last began; in nanoseconds since the epoch.
+	due, used, tried atomic.Int64
+	// wanted is the version that the stream has told of, chasing is set while
+	// somebody tries to get it.
+	wanted  atomic.Int64
+	chasing atomic.Bool
+	// forgotten is set when the store holds it no more.
+	forgotten atomic.Bool
+}
+
+// listStore holds status lists. It is safe for concurrent use.
+type listStore struct {
+	// prefix is what the URI of every list of the issuer begins with.
+	prefix  string
+	issuer  string
+	fetcher fetcher
+	keys    *keyStore
+	leeway  time.Duration
+	open    bool
+	now     func() time.Time
+	log     *slog.Logger
+
+	mu    sync.RWMutex
+	lists map[string]*heldList
+}
+
+// listID is what follows the prefix. No other address is ever asked.
+var listID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// hold returns the list at a URI that a token of the issuer names.
+func (s *listStore) hold(uri string) (*heldList, error) {
+	s.mu.RLock()
+	h := s.lists[uri]
+	s.mu.RUnlock()
+	if h != nil {
+		return h, nil
+	}
+	id, ours := strings.CutPrefix(uri, s.prefix)
+	if !ours || !listID.MatchString(id) {
+		return nil, refuse(BadStatus)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h = s.lists[uri]; h == nil {
+		if len(s.lists) >= maxLists {
+			s.forget(s.oldest())
+		}
+		h = &heldList{uri: uri}
+		h.used.Store(s.now().UnixNano())
+		s.lists[uri] = h
+	}
+	return h, nil
+}
+
+// oldest returns the list that was not used for the longest time.
+func (s *listStore) oldest() *heldList {
+	var oldest *heldList
+	for _, h := range s.lists {
+		if oldest == nil || h.used.Load() < oldest.used.Load() {
+			oldest = h
+		}
+	}
+	return oldest
+}
+
+func (s *listStore) forget(h *heldList) {
+	delete(s.lists, h.uri)
+	h.forgotten.Store(true)
+}
+
+// check looks a token's entry up. The error is an InvalidTokenError for an
+// entry that has ended or that the list does not have, and wraps ErrUnavailable
+// when there is no list that is still valid; unless the policy is to accept
+// tokens then.
+func (s *listStore) check(ctx context.Context, h *heldList, index uint32) error {
+	if h.forgotten.Load() {
+		var err error
+		if h, err = s.hold(h.uri); err != nil {
+			return err
+		}
+	}
+	now := s.now()
+	h.used.Store(now.UnixNano())
+	if now.UnixNano() >= h.due.Load() {
+		if err := s.refresh(ctx, h, now); err != nil && !s.open {
+			return err
+		}
+	}
+	state := h.current.Load()
+	if state == nil {
+		return nil // the policy is open
+	}
+	status, err := state.Status(index)
+	switch {
+	case err != nil:
+		return refuse(BadStatus)
+	case status != statuslist.Valid:
+		return refuse(Revoked)
+	}
+	return nil
+}
+
+// refresh asks the issuer for a list that is due. While the one that is held is
+// valid, one caller asks, and its failure is none.
+func (s *listStore) refresh(ctx context.Context, h *heldList, now time.Time) error {
+	state := h.current.Load()
+	usable := state != nil && now.Before(state.expires)
+	recent := now.Sub(time.Unix(0, h.tried.Load())) < listRetry
+	if usable && (recent || h.flight.busy()) {
+		return nil
+	}
+	if recent && !h.flight.busy() {
+		return fmt.Errorf("%w: the status list could not be fetched", ErrUnavailable)
+	}
+	err := h.flight.do(ctx, func(ctx context.Context) error { return s.fetch(ctx, h, 0) })
+	if err != nil && !usable {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+// fetch gets the newest version of a list or, if version is not 0, that one.
+func (s *listStore) fetch(ctx context.Context, h *heldList, version int64) error {
+	h.tried.Store(s.now().UnixNano())
+	err := s.fetchList(ctx, h, version)
+	if err != nil && version == 0 {
+		s.log.WarnContext(ctx, "a status list cannot be fetched", "uri", h.uri, "error", err)
+	}
+	return err
+}
+
+func (s *listStore) fetchList(ctx context.Context, h *heldList, version int64) error {
+	before := h.current.Load()
+	address, etag := h.uri, ""
+	if version != 0 {
+		address += "?v=" + strconv.FormatInt(version, 10)
+	} else if before != nil && s.now().Before(before.expires) {
+		etag = before.etag
+	}
+	d, err := s.fetcher.get(ctx, address, "application/statuslist+jwt", etag, maxListToken)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	if d.notModified {
+		h.due.Store(now.Add(max(before.ttl-d.age, minListAge)).UnixNano())
+		return nil
+	}
+	next, err := s.read(ctx, h.uri, string(d.body), now)
+	if err != nil {
+		return errors.New("status list: " + err.Error()) // it is not the caller's token that is invalid
+	}
+	next.etag = d.etag
+	if before != nil && (next.version < before.version || next.issuedAt < before.issuedAt) {
+		return errors.New("status list: older than the one that is held")
+	}
+	h.current.Store(next)
+	h.due.Store(now.Add(max(next.ttl-d.age, minListAge)).UnixNano())
+	return nil
+}
+
+// read verifies a status list token (section 8.3 of the draft).
+func (s *listStore) read(ctx context.Context, uri, token string, now time.Time) (*listState, error) {
+	j, err := parseJWS(token, maxListToken)
+	if err != nil {
+		return nil, err
+	}
+	if !j.hasType(claims.TypeStatusList) {
+		return nil, errors.New("no status list token")
+	}
+	k, err := s.keys.find(ctx, j.kid)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.verify(k); err != nil {
+		return nil, err
+	}
+	c, err := parseList(j.payload)
+	if err != nil {
+		return nil, err
+	}
+	next := &listState{version: c.Version, issuedAt: c.IssuedAt, expires: now.Add(maxListAge), ttl: defaultListAge}
+	if c.ExpiresAt != 0 {
+		next.expires = time.Unix(c.ExpiresAt, 0)
+	}
+	if c.TTL != 0 {
+		next.ttl = time.Duration(min(c.TTL, int64(maxListAge/time.Second))) * time.Second
+	}
+	switch {
+	case c.Subject != uri || (c.Issuer != "" && c.Issuer != s.issuer):
+		return nil, errors.New("another list")
+	case c.IssuedAt > now.Add(s.leeway).Unix():
+		return nil, errors.New("of the future")
+	case !now.Before(next.expires):
+		return nil, errors.New("expired")
+	}
+	compressed, err := base64.RawURLEncoding.Strict().DecodeString(c.StatusList.List)
+	if err != nil {
+		return nil, err
+	}
+	next.List, err = statuslist.Decompress(compressed, c.StatusList.Bits)
+	return next, err
+}
+
+// parseList reads the claims of a status list token.
+func parseList(payload []byte) (claims.StatusListToken, error) {
+	c := claims.StatusListToken{IssuedAt: -1}
+	number := func(into *int64, value []byte) (ok bool) { *into, ok = asInteger(value); return ok }
+	inner := func(name string, value []byte) error {
+		ok, bits := true, int64(0)
+		switch name {
+		case "bits":
+			ok = number(&bits, value)
+			c.StatusList.Bits = int(bits)
+		case "lst":
+			c.StatusList.List, ok = asString(value)
+		}
+		if !ok {
+			return refuse(BadClaims)
+		}
+		return nil
+	}
+	err := readObject(payload, func(name string, value []byte) error {
+		ok := true
+		switch name {
+		case "iss":
+			c.Issuer, ok = asString(value)
+		case "sub":
+			c.Subject, ok = asString(value)
+		case "iat":
+			ok = number(&c.IssuedAt, value)
+		case "exp":
+			ok = number(&c.ExpiresAt, value) && c.ExpiresAt > 0
+		case "ttl":
+			ok = number(&c.TTL, value) && c.TTL > 0
+		case "version":
+			ok = number(&c.Version, value)
+		case "status_list":
+			return readObject(value, inner)
+		}
+		if !ok {
+			return refuse(BadClaims)
+		}
+		return nil
+	})
+	if err == nil && (c.IssuedAt < 0 || c.Subject == "" || c.StatusList.Bits == 0) {
+		err = refuse(BadClaims)
+	}
+	return c, err
+}
+
+// refreshDue asks for every list that is due and in use, several at a time, and
+// forgets those that nobody uses any more.
+func (s *listStore) refreshDue(ctx context.Context) {
+	now := s.now()
+	var due []*heldList
+	s.mu.Lock()
+	for _, h := range s.lists {
+		idle := now.Sub(time.Unix(0, h.used.Load()))
+		if idle > listForget {
+			s.forget(h)
+		} else if idle <= listIdle && now.UnixNano() >= h.due.Load() {
+			due = append(due, h)
+		}
+	}
+	s.mu.Unlock()
+	var group sync.WaitGroup
+	places := make(chan struct{}, refreshAtOnce)
+	for _, h := range due {
+		places <- struct{}{}
+		group.Go(func() {
+			_ = s.refresh(ctx, h, now) // the log has it
+			<-places
+		})
+	}
+	group.Wait()
+}
+
+// refreshAtOnce is how many lists are asked for at once.
+const refreshAtOnce = 8
