@@ -12,8 +12,8 @@ import (
 type SignedStatusList struct {
 	ID string
 	// Version is the time of the signature in milliseconds since the Unix
-	// epoch, or one more than the version before if that is later. It so rises
-	// even when a backup of the database has been restored.
+	// epoch, or one more than the version before if the clock has gone back. It
+	// so rises even when a backup of the database has been restored.
 	Version int64
 	// Token is the signed status list token.
 	Token     string
@@ -36,6 +36,20 @@ type DueStatusList struct {
 	Ended []uint32
 }
 
+// StatusQuery asks for lists that are due.
+type StatusQuery struct {
+	// SignedBefore selects lists whose version is below it, beside those of
+	// which entries have ended.
+	SignedBefore int64
+	// AfterVersion and AfterID are where the page begins: after that list. The
+	// empty id stands for the beginning.
+	AfterVersion int64
+	AfterID      string
+	// Lists is the length of a page, Entries how many of the ended entries of
+	// one list are returned at most.
+	Lists, Entries int
+}
+
 // StatusPublication is the next version of a list.
 type StatusPublication struct {
 	SignedStatusList
@@ -55,9 +69,8 @@ type StatusListStore interface {
 	// SignedStatusLists returns the newest versions of those of the named lists
 	// that there are and that were ever signed.
 	SignedStatusLists(ctx context.Context, ids []string) ([]SignedStatusList, error)
-	// DueStatusLists returns at most limit lists whose version is below
-	// signedBefore or of which entries have ended, lowest version first.
-	DueStatusLists(ctx context.Context, signedBefore int64, limit int) ([]DueStatusList, error)
+	// DueStatusLists returns lists that are due, lowest version first.
+	DueStatusLists(ctx context.Context, query StatusQuery) ([]DueStatusList, error)
 	// PublishStatusList stores the next version if the list still has the one
 	// before, and tells the other nodes; ErrConflict means that it has not.
 	PublishStatusList(ctx context.Context, publication StatusPublication) error
@@ -67,6 +80,7 @@ type StatusListStore interface {
 type StatusSigner interface {
 	// Sign is that of Signer.
 	Sign(algorithm, typ string, payload []byte) (string, error)
-	// Verify is that of Signer.
-	Verify(token, typ string) ([]byte, error)
+	// Published reports whether the key that a token names is published. It
+	// works from memory and looks at nothing but the header.
+	Published(token string) bool
 }

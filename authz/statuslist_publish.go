@@ -16,8 +16,10 @@ import (
 const (
 	// publishPause is the least time between two versions of one list.
 	publishPause = 250 * time.Millisecond
-	// publishBatch is how many lists are read to be signed at once.
-	publishBatch = 32
+	// publishBatch is how many lists are read to be signed at once, and
+	// publishEntries how many entries one version of a list adds at most.
+	publishBatch   = 32
+	publishEntries = 5000
 	// publishInterval is how often the database is asked although nobody has
 	// said that anything is due; with a short Exp more often.
 	publishInterval = 30 * time.Second
@@ -93,7 +95,6 @@ func (s *StatusLists) Run(ctx context.Context) error {
 		pause, err := s.Publish(ctx)
 		if err != nil && ctx.Err() == nil {
 			pause = publishRetry
-			s.recheck.Store(true)
 			if s.OnError != nil {
 				s.OnError(err)
 			}
@@ -104,24 +105,45 @@ func (s *StatusLists) Run(ctx context.Context) error {
 	}
 }
 
-// Publish publishes what is due now and returns when to look again. Run calls it.
+// Publish publishes what is due now and returns when to look again. Run calls
+// it.
 func (s *StatusLists) Publish(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	signedBefore := s.now().Add(-s.Exp / 2)
-	if s.recheck.Swap(false) && !s.verifiable() {
-		signedBefore = s.now()
+	resign, checked := map[string]bool{}, s.recheck.Swap(false)
+	if checked {
+		resign = s.unverifiable()
+	}
+	pause, err := s.publishAll(ctx, resign)
+	if checked && (err != nil || len(s.unverifiable()) > 0) {
+		s.recheck.Store(true) // some had to wait
+	}
+	return pause, err
+}
+
+// publishAll goes once through the lists that are due. Those in resign are, in
+// any case.
+func (s *StatusLists) publishAll(ctx context.Context, resign map[string]bool) (time.Duration, error) {
+	old := s.now().Add(-s.Exp / 2).UnixMilli()
+	query := StatusQuery{SignedBefore: old, Lists: publishBatch, Entries: publishEntries}
+	if len(resign) > 0 {
+		query.SignedBefore = s.now().UnixMilli()
 	}
 	pause := min(publishInterval, s.Exp/8)
 	var failed error
 	for {
-		due, err := s.store.DueStatusLists(ctx, signedBefore.UnixMilli(), publishBatch)
+		due, err := s.store.DueStatusLists(ctx, query)
 		if err != nil {
 			return 0, fmt.Errorf("status lists that are due: %w", err)
 		}
-		published := 0
 		for _, list := range due {
-			if rest := time.UnixMilli(list.Version).Add(publishPause).Sub(s.now()); rest > 0 {
+			query.AfterVersion, query.AfterID = list.Version, list.ID
+			if list.Version >= old && len(list.Ended) == 0 && !resign[list.ID] {
+				continue
+			}
+			// A version of the future, from before the clock went back, is no
+			// reason to wait.
+			if rest := time.UnixMilli(list.Version).Add(publishPause).Sub(s.now()); rest > 0 && rest <= publishPause {
 				pause = min(pause, rest)
 				continue
 			}
@@ -130,9 +152,8 @@ func (s *StatusLists) Publish(ctx context.Context) (time.Duration, error) {
 				continue
 			}
 			pause = min(pause, publishPause) // more of it may have ended meanwhile
-			published++
 		}
-		if len(due) < publishBatch || published == 0 {
+		if len(due) < publishBatch {
 			return pause, failed
 		}
 	}
@@ -152,8 +173,6 @@ func (s *StatusLists) publish(ctx context.Context, due DueStatusList) error {
 	if err != nil {
 		return fmt.Errorf("publish status list %s: %w", due.ID, err)
 	}
-	s.loading.Lock()
-	defer s.loading.Unlock()
 	s.install(next.SignedStatusList)
 	return nil
 }
@@ -176,9 +195,9 @@ func (s *StatusLists) sign(due DueStatusList) (StatusPublication, error) {
 	if err != nil {
 		return StatusPublication{}, err
 	}
-	next := SignedStatusList{ID: due.ID, Version: max(due.Version+1, s.now().UnixMilli())}
-	issued := time.UnixMilli(next.Version).UTC().Truncate(time.Second)
-	next.ExpiresAt = issued.Add(s.Exp)
+	now := s.now().UTC()
+	issued := now.Truncate(time.Second)
+	next := SignedStatusList{ID: due.ID, Version: max(due.Version+1, now.UnixMilli()), ExpiresAt: issued.Add(s.Exp)}
 	payload, err := json.Marshal(claims.StatusListToken{
 		Issuer: s.Issuer, Subject: next.URI(s.Issuer), IssuedAt: issued.Unix(), ExpiresAt: next.ExpiresAt.Unix(),
 		TTL: int64(s.TTL / time.Second), Version: next.Version,

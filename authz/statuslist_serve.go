@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"chancery/authz/claims"
 )
 
 // StatusLists publishes the status lists and holds the newest version of each
@@ -29,9 +27,9 @@ type StatusLists struct {
 	signer StatusSigner
 	now    func() time.Time
 	held   atomic.Pointer[map[string]SignedStatusList]
-	// loading lets one load at a time install what it found.
-	loading sync.Mutex
-	catchUp catchUp
+	// installing lets one at a time change what is held.
+	installing sync.Mutex
+	catchUp    catchUp
 	*publisher
 }
 
@@ -46,7 +44,7 @@ type StatusSettings struct {
 
 // NewStatusLists returns what publishes the lists of store, as yet none.
 func NewStatusLists(settings StatusSettings, store StatusListStore, signer StatusSigner, now func() time.Time) *StatusLists {
-	s := &StatusLists{StatusSettings: settings, store: store, signer: signer, now: now, publisher: newPublisher()}
+	s := &StatusLists{StatusSettings: settings, store: store, signer: signer, now: now, publisher: newPublisher(), catchUp: newCatchUp()}
 	s.recheck.Store(true) // whatever is there at the start
 	return s
 }
@@ -91,13 +89,11 @@ const loadBatch = 50
 
 // Load reads what was published since the last time, by whichever node.
 func (s *StatusLists) Load(ctx context.Context) error {
-	s.loading.Lock()
-	defer s.loading.Unlock()
+	held := maps.Clone(s.lists())
 	versions, err := s.store.StatusListVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("versions of status lists: %w", err)
 	}
-	held := s.lists()
 	var stale []string
 	for id, version := range versions {
 		if held[id].Version < version {
@@ -111,12 +107,15 @@ func (s *StatusLists) Load(ctx context.Context) error {
 		}
 		s.install(lists...)
 	}
-	s.drop(versions)
+	maps.DeleteFunc(held, func(id string, _ SignedStatusList) bool { _, there := versions[id]; return there })
+	s.drop(held)
 	return nil
 }
 
-// install begins to serve newer versions. The caller holds loading.
+// install begins to serve newer versions.
 func (s *StatusLists) install(lists ...SignedStatusList) {
+	s.installing.Lock()
+	defer s.installing.Unlock()
 	next := map[string]SignedStatusList{}
 	maps.Copy(next, s.lists())
 	lists = slices.DeleteFunc(lists, func(list SignedStatusList) bool { return list.Version <= next[list.ID].Version })
@@ -131,27 +130,35 @@ func (s *StatusLists) install(lists ...SignedStatusList) {
 	}
 }
 
-// drop forgets lists that have retired. The caller holds loading.
-func (s *StatusLists) drop(there map[string]int64) {
+// drop forgets lists that have retired.
+func (s *StatusLists) drop(retired map[string]SignedStatusList) {
+	if len(retired) == 0 {
+		return
+	}
+	s.installing.Lock()
+	defer s.installing.Unlock()
 	next := maps.Clone(s.lists())
-	maps.DeleteFunc(next, func(id string, _ SignedStatusList) bool { _, ok := there[id]; return !ok })
+	maps.DeleteFunc(next, func(id string, _ SignedStatusList) bool { _, gone := retired[id]; return gone })
 	s.held.Store(&next)
 }
 
-// verifiable reports whether a published key has signed each list that this
-// node serves. That is not so once the key was found compromised.
-func (s *StatusLists) verifiable() bool {
-	for _, list := range s.lists() {
-		if _, err := s.signer.Verify(list.Token, claims.TypeStatusList); err != nil {
-			return false
+// unverifiable returns the lists that this node serves although the key that
+// has signed them is not published any more: it was found compromised.
+func (s *StatusLists) unverifiable() map[string]bool {
+	ids := map[string]bool{}
+	for id, list := range s.lists() {
+		if !s.signer.Published(list.Token) {
+			ids[id] = true
 		}
 	}
-	return true
+	return ids
 }
 
-// catchUp lets any number of requests share one read of the database, and
-// bounds how many reads strangers can cause.
+// catchUp lets any number of requests share one read of the database: there is
+// one at a time, however long it takes, and a pause between two.
 type catchUp struct {
+	// turn is held while a read is under way.
+	turn chan struct{}
 	mu   sync.Mutex
 	next *awaited
 	// last is a wall clock's reading, only for pausing.
@@ -164,6 +171,8 @@ type awaited struct {
 	err  error
 }
 
+func newCatchUp() catchUp { return catchUp{turn: make(chan struct{}, 1)} }
+
 const (
 	// catchUpPause is the least time between two reads.
 	catchUpPause   = 50 * time.Millisecond
@@ -171,7 +180,7 @@ const (
 )
 
 // do calls load, or waits for a call that begins after do was called. The
-// first who comes makes the call, a pause after the one before.
+// first who comes makes the call, when the one before is done and a pause over.
 func (c *catchUp) do(ctx context.Context, load func(context.Context) error) error {
 	c.mu.Lock()
 	read, first := c.next, c.next == nil
@@ -179,24 +188,29 @@ func (c *catchUp) do(ctx context.Context, load func(context.Context) error) erro
 		read = &awaited{done: make(chan struct{})}
 		c.next = read
 	}
-	pause := catchUpPause - time.Since(c.last)
 	c.mu.Unlock()
-	if !first {
-		select {
-		case <-read.done:
-			return read.err
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-		}
+	if first {
+		go c.read(context.WithoutCancel(ctx), read, load)
 	}
-	time.Sleep(pause)
+	select {
+	case <-read.done:
+		return read.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	}
+}
+
+// read makes the call for all who wait for it.
+func (c *catchUp) read(ctx context.Context, read *awaited, load func(context.Context) error) {
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
+	time.Sleep(catchUpPause - time.Since(c.last))
 	c.mu.Lock()
-	c.next, c.last = nil, time.Now() //nolint:forbidigo // only for the pause, no rule sees it
+	c.next = nil // whoever comes from now on wants another
 	c.mu.Unlock()
-	// Others wait for it, so it does not end with the request that began it.
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), catchUpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, catchUpTimeout)
 	defer cancel()
-	read.err = load(bounded)
+	read.err = load(ctx)
+	c.last = time.Now() //nolint:forbidigo // only for the pause, no rule sees it
 	close(read.done)
-	return read.err
 }

@@ -46,6 +46,11 @@ func (s *sealSigner) Verify(token, typ string) ([]byte, error) {
 	return base64.RawURLEncoding.DecodeString(parts[2])
 }
 
+func (s *sealSigner) Published(token string) bool {
+	_, err := s.Verify(token, claims.TypeStatusList)
+	return err == nil
+}
+
 func (s *sealSigner) signatures() int { s.mu.Lock(); defer s.mu.Unlock(); return s.signed }
 
 func (s *sealSigner) replaceKey(key string) { s.mu.Lock(); defer s.mu.Unlock(); s.key = key }
@@ -457,6 +462,101 @@ func TestStatusLists_NeverGoBack(t *testing.T) {
 		if got := node.All()[0]; got != held || held.Version <= backup.lists.All()[0].Version {
 			t.Errorf("after the database went back to %+v this is served: %+v, want still %+v", backup.lists.All()[0], got, held)
 		}
+	})
+}
+
+// A clock that was ahead for a while holds up nothing when it is right again.
+func TestStatusLists_ClockGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, signer := authztest.NewMemory(), &sealSigner{key: "k"}
+		p := newPublishing(t, store, signer)
+		p.open("one")
+		ahead := authz.NewStatusLists(p.lists.StatusSettings, store, signer, func() time.Time { return time.Now().Add(time.Hour) })
+		if _, err := ahead.Publish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.end("one", 7)
+		p.run()
+		before, err := p.lists.Find(t.Context(), "one", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, list := p.read(before)
+		p.wantEnded(list, 7)
+		if token.IssuedAt > time.Now().Unix() || before.Version <= time.Now().Add(time.Hour-time.Second).UnixMilli() {
+			t.Errorf("issued at %d, version %d; want it issued now, and a version after that of the future", token.IssuedAt, before.Version)
+		}
+	})
+}
+
+// A list that was published a moment before its key was found compromised is
+// signed again as soon as its pause is over.
+func TestStatusLists_CompromisedWithinThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPublishing(t, authztest.NewMemory(), &sealSigner{key: "old"})
+		p.open("one")
+		p.run()
+		time.Sleep(100 * time.Millisecond)
+		p.signer.replaceKey("new")
+		p.lists.KeysChanged()
+		time.Sleep(time.Second)
+		if !p.signer.Published(p.lists.All()[0].Token) {
+			t.Error("a second later the list is still as the compromised key signed it")
+		}
+	})
+}
+
+// Lists that cannot be published, however many, stop no other.
+func TestStatusLists_ManyBrokenLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPublishing(t, authztest.NewMemory(), &sealSigner{key: "k"})
+		for i := range 40 {
+			p.open(fmt.Sprintf("a%02d", i))
+			p.end(fmt.Sprintf("a%02d", i), 1000) // outside
+		}
+		p.open("z")
+		p.run()
+		if _, err := p.lists.Find(t.Context(), "z", 0); err != nil {
+			t.Errorf("a good list behind 40 broken ones: %v", err)
+		}
+	})
+}
+
+// slowStore takes a while for each read.
+type slowStore struct {
+	authz.StatusListStore
+}
+
+func (s slowStore) StatusListVersions(ctx context.Context) (map[string]int64, error) {
+	time.Sleep(200 * time.Millisecond)
+	return s.StatusListStore.StatusListVersions(ctx)
+}
+
+// Strangers who ask for what is not there hold up neither what is published nor
+// what is heard of other nodes, also when the database is slow.
+func TestStatusLists_StrangersHoldUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, signer := authztest.NewMemory(), &sealSigner{key: "k"}
+		p := newPublishing(t, store, signer)
+		p.lists = authz.NewStatusLists(p.lists.StatusSettings, slowStore{store}, signer, time.Now)
+		p.open("one")
+		p.run()
+		for i := range 400 {
+			go func() { _, _ = p.lists.Find(t.Context(), fmt.Sprint("no", i), 0) }()
+			time.Sleep(10 * time.Millisecond)
+		}
+		p.end("one", 7)
+		p.lists.Changed()
+		begun := time.Now()
+		if err := p.lists.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("hearing of other nodes took %s", took)
+		}
+		_, list := p.read(p.lists.All()[0])
+		p.wantEnded(list, 7)
+		time.Sleep(10 * time.Second)
 	})
 }
 

@@ -138,6 +138,21 @@ func (r *Ring) Verify(token, typ string) ([]byte, error) {
 	return payload, nil
 }
 
+// Published reports whether the key that a compact JWS names is published. It
+// looks at nothing but the header.
+func (r *Ring) Published(token string) bool {
+	head, _, _ := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(head)
+	var header struct {
+		KeyID string `json:"kid"`
+	}
+	state := r.current.Load()
+	if err != nil || json.Unmarshal(raw, &header) != nil || state == nil {
+		return false
+	}
+	return state.public[header.KeyID] != nil
+}
+
 // wellFormed reports whether token is three canonical base64url parts: the
 // parser would tolerate line breaks and stray trailing bits, which would give
 // one token several spellings.

@@ -110,21 +110,20 @@ func (db *DB) SignedStatusLists(ctx context.Context, ids []string) ([]authz.Sign
 	return lists, err
 }
 
-// maxEnded bounds how many entries one version of a list adds.
-const maxEnded = 5000
-
 // statusEnded is the condition under which a list must be published although
 // its last version is young.
 const statusEnded = "EXISTS (SELECT 1 FROM status_changes c WHERE c.list_id = status_lists.id)"
 
 // DueStatusLists implements authz.StatusListStore.
-func (db *DB) DueStatusLists(ctx context.Context, signedBefore int64, limit int) ([]authz.DueStatusList, error) {
+func (db *DB) DueStatusLists(ctx context.Context, query authz.StatusQuery) ([]authz.DueStatusList, error) {
 	var due []authz.DueStatusList
 	err := db.query(ctx, func(tx *gorm.DB) error {
 		var rows []statusListRow
-		err := tx.Select("id", "capacity", "version", "bits").Where("version < ? OR "+statusEnded, signedBefore).
-			Order("version, id").Limit(limit).Find(&rows).Error
-		if err != nil {
+		page := tx.Select("id", "capacity", "version", "bits").Where("(version < ? OR "+statusEnded+")", query.SignedBefore)
+		if query.AfterID != "" {
+			page = page.Where("(version, id) > (?, ?)", query.AfterVersion, query.AfterID)
+		}
+		if err := page.Order("version, id").Limit(query.Lists).Find(&rows).Error; err != nil {
 			return err
 		}
 		due = make([]authz.DueStatusList, len(rows))
@@ -133,7 +132,7 @@ func (db *DB) DueStatusLists(ctx context.Context, signedBefore int64, limit int)
 			if len(row.Bits) > 0 {
 				due[i].Bits = row.Bits
 			}
-			if err := tx.Model(&statusChangeRow{}).Where("list_id = ?", row.ID).Order("idx").Limit(maxEnded).Pluck("idx", &due[i].Ended).Error; err != nil {
+			if err := tx.Model(&statusChangeRow{}).Where("list_id = ?", row.ID).Order("idx").Limit(query.Entries).Pluck("idx", &due[i].Ended).Error; err != nil {
 				return err
 			}
 		}

@@ -88,7 +88,7 @@ func TestWatcherHearsOfStatusLists(t *testing.T) {
 		receive(t, "a new list, on the node itself", own)
 		publish := func(before int64) {
 			t.Helper()
-			lists, err := db.DueStatusLists(t.Context(), 0, 10)
+			lists, err := db.DueStatusLists(t.Context(), authz.StatusQuery{Lists: 10, Entries: 10})
 			if err != nil {
 				t.Fatal(err)
 			}

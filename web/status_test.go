@@ -498,7 +498,7 @@ func TestStatusStream_LastEventID(t *testing.T) {
 
 func TestStatusStream_Places(t *testing.T) {
 	s := newServer(t, func(o *options) {
-		o.stream = status.StreamLimits{Listeners: 5, Reserved: 2, PerAddress: 3, PerClient: 2}
+		o.stream = status.StreamLimits{Listeners: 5, Reserved: 2, PerAddress: 3, PerClient: 2, Patience: time.Second}
 	})
 	base := s.live()
 	secret := func(id string) string {
@@ -577,3 +577,50 @@ func TestStatusStream_LivesLongerThanRequests(t *testing.T) {
 		l.event()
 	}
 }
+
+// HTTP/2 has deadlines of its own: a stream on which nothing happens lasts.
+func TestStatusStream_HTTP2(t *testing.T) {
+	s := newServer(t, func(o *options) { o.stream.Patience = 50 * time.Millisecond })
+	server := httptest.NewUnstartedServer(s.handler)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/oauth/status-stream", nil)
+	must(t, err)
+	response, err := server.Client().Do(r)
+	must(t, err)
+	defer func() { _ = response.Body.Close() }()
+	if response.ProtoMajor != 2 {
+		t.Fatalf("the stream is %s", response.Proto)
+	}
+	l := &listening{Response: response, t: t, lines: bufio.NewScanner(response.Body)}
+	time.Sleep(200 * time.Millisecond) // longer than one write may take
+	s.stream.Announce(authz.SignedStatusList{ID: "x", Version: 1})
+	if _, data := l.event(); !strings.Contains(data, "/x") {
+		t.Errorf("event %s", data)
+	}
+}
+
+// A list with many ended entries is longer than any access token, and no reason
+// to sign it again.
+func TestStatusList_LongListsAreVerifiable(t *testing.T) {
+	s := newServer(t)
+	entry := s.entry(ccToken(s, "robot").str("access_token"))
+	id := entry.URI[strings.LastIndexByte(entry.URI, '/')+1:]
+	for i := range uint32(3000) {
+		must(t, s.store.UpdateClient(t.Context(), first(s.store.Client(t.Context(), "robot")), authz.StatusRef{List: id, Index: (i * 2654435761) >> 15}))
+	}
+	s.publish()
+	list, err := s.lists.Find(t.Context(), id, 0)
+	must(t, err)
+	if len(list.Token) < 9000 {
+		t.Fatalf("the token has %d bytes", len(list.Token))
+	}
+	s.lists.KeysChanged()
+	s.publish()
+	if again, err := s.lists.Find(t.Context(), id, 0); err != nil || again.Version != list.Version {
+		t.Errorf("a list that has not changed was signed again: %v", err)
+	}
+}
+
+func first[T any](value T, _ error) T { return value }

@@ -14,6 +14,7 @@ import (
 
 	"chancery/authz"
 	"chancery/web/account"
+	"chancery/web/assets"
 	"chancery/web/oauth"
 	"chancery/web/respond"
 	"chancery/web/status"
@@ -92,6 +93,7 @@ func New(o Options) (*Server, error) {
 	maps.Copy(members, statuses.Mount(router, engine.Group(base)))
 	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Respond: responder}
 	accounts.Mount(router)
+	assets.Mount(router)
 	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: responder, MaxAge: o.JWKSMaxAge}
 	if err := documents.Mount(hosted, members); err != nil {
 		return nil, err

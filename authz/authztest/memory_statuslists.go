@@ -73,7 +73,7 @@ func (m *Memory) SignedStatusLists(ctx context.Context, ids []string) ([]authz.S
 }
 
 // DueStatusLists implements authz.StatusListStore.
-func (m *Memory) DueStatusLists(ctx context.Context, signedBefore int64, limit int) ([]authz.DueStatusList, error) {
+func (m *Memory) DueStatusLists(ctx context.Context, query authz.StatusQuery) ([]authz.DueStatusList, error) {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "DueStatusLists"); err != nil {
 		return nil, err
@@ -86,12 +86,19 @@ func (m *Memory) DueStatusLists(ctx context.Context, signedBefore int64, limit i
 				ended = append(ended, ref.Index)
 			}
 		}
-		if list.signed.Version < signedBefore || len(ended) > 0 {
-			due = append(due, authz.DueStatusList{ID: list.List, Capacity: list.Capacity, Version: list.signed.Version, Bits: list.bits, Ended: ended})
+		if list.signed.Version < query.SignedBefore || len(ended) > 0 {
+			due = append(due, authz.DueStatusList{
+				ID: list.List, Capacity: list.Capacity, Version: list.signed.Version, Bits: list.bits, Ended: ended[:min(len(ended), query.Entries)],
+			})
 		}
 	}
-	slices.SortStableFunc(due, func(a, b authz.DueStatusList) int { return cmp.Compare(a.Version, b.Version) })
-	return due[:min(len(due), limit)], nil
+	order := func(a, b authz.DueStatusList) int {
+		return cmp.Or(cmp.Compare(a.Version, b.Version), cmp.Compare(a.ID, b.ID))
+	}
+	after := authz.DueStatusList{ID: query.AfterID, Version: query.AfterVersion}
+	due = slices.DeleteFunc(due, func(list authz.DueStatusList) bool { return query.AfterID != "" && order(list, after) <= 0 })
+	slices.SortFunc(due, order)
+	return due[:min(len(due), query.Lists)], nil
 }
 
 // PublishStatusList implements authz.StatusListStore.

@@ -33,7 +33,7 @@ func withList(t testing.TB, store Store, id string, kind authz.StatusKind) {
 // dueOf returns what is due of one list, although its last version is young.
 func dueOf(t testing.TB, store Store, id string) authz.DueStatusList {
 	t.Helper()
-	due, err := store.DueStatusLists(t.Context(), 0, 100)
+	due, err := store.DueStatusLists(t.Context(), authz.StatusQuery{Lists: 100, Entries: 10_000})
 	must(t, err)
 	for _, list := range due {
 		if list.ID == id {
@@ -92,6 +92,11 @@ func statusEnded(t *testing.T, store Store) {
 	}
 	end(2)
 	end(0)
+	some, err := store.DueStatusLists(t.Context(), authz.StatusQuery{Lists: 1, Entries: 1})
+	must(t, err)
+	if len(some) != 1 || len(some[0].Ended) != 1 {
+		t.Errorf("with a bound of one entry this is due: %+v", some)
+	}
 	due := dueOf(t, store, "sessions-1")
 	same(t, "what is due", authz.DueStatusList{ID: "sessions-1", Capacity: listCapacity, Version: 1, Bits: []byte("bits 1"), Ended: []uint32{0, 2}}, due)
 	// What is published is over, what ended meanwhile is not.
@@ -177,19 +182,20 @@ func statusDue(t *testing.T, store Store) {
 		must(t, store.PublishStatusList(t.Context(), samplePublication(id, 0, int64(10*(3-i)))))
 	}
 	withList(t, store, "new", authz.StatusClients)
-	ids := func(signedBefore int64, limit int) (ids []string) {
+	ids := func(query authz.StatusQuery) (ids []string) {
 		t.Helper()
-		due, err := store.DueStatusLists(t.Context(), signedBefore, limit)
+		due, err := store.DueStatusLists(t.Context(), query)
 		must(t, err)
 		for _, list := range due {
 			ids = append(ids, list.ID)
 		}
 		return ids
 	}
-	same(t, "due below 20", []string{"new", "b"}, ids(20, 10))
-	same(t, "due below 21", []string{"new", "b", "a"}, ids(21, 10))
-	same(t, "the first two", []string{"new", "b"}, ids(100, 2))
-	if due := ids(0, 10); len(due) != 0 {
+	same(t, "due below 20", []string{"new", "b"}, ids(authz.StatusQuery{SignedBefore: 20, Lists: 10}))
+	same(t, "due below 21", []string{"new", "b", "a"}, ids(authz.StatusQuery{SignedBefore: 21, Lists: 10}))
+	same(t, "the first two", []string{"new", "b"}, ids(authz.StatusQuery{SignedBefore: 100, Lists: 2}))
+	same(t, "those after them", []string{"a", "c"}, ids(authz.StatusQuery{SignedBefore: 100, AfterVersion: 10, AfterID: "b", Lists: 10}))
+	if due := ids(authz.StatusQuery{Lists: 10}); len(due) != 0 {
 		t.Errorf("without a bound %v are due, want none", due)
 	}
 }

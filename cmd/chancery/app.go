@@ -51,6 +51,11 @@ func (c *command) open(ctx context.Context) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.openWith(ctx, config)
+}
+
+// openWith is open with a configuration that is known.
+func (c *command) openWith(ctx context.Context, config configs.Config) (*app, error) {
 	db, err := openDatabase(config)
 	if err != nil {
 		return nil, err

@@ -33,16 +33,18 @@ var imports = map[string][]string{
 	"web/bearer":      {"authz/verify"},
 	// level 3
 	"web/account":   {"authz", "authz/password", "web/bearer", "web/respond"},
+	"web/assets":    {"web/respond"},
 	"web/oauth":     {"authz", "authz/claims", "web/respond"},
 	"web/status":    {"authz", "authz/claims", "web/respond"},
 	"web/wellknown": {"authz", "authz/claims", "web/respond"},
 	// level 4
-	"web": {"authz", "authz/claims", "web/account", "web/oauth", "web/respond", "web/status", "web/wellknown"},
+	"web": {"authz", "authz/claims", "web/account", "web/assets", "web/oauth", "web/respond", "web/status", "web/wellknown"},
 	// level 5
 	"cmd/chancery/internal/mail":     {"authz"},
 	"cmd/chancery/internal/smtptest": {},
+	"cmd/chancery/internal/demo":     {"authz/verify"},
 	"cmd/chancery": {
-		"cmd/chancery/internal/mail", "authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/limits", "storage/migrations",
+		"cmd/chancery/internal/demo", "cmd/chancery/internal/mail", "authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/limits", "storage/migrations",
 		"web", "web/oauth", "web/respond", "web/status", "web/wellknown",
 	},
 }

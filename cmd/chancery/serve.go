@@ -41,20 +41,23 @@ func (c *command) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "serve", Short: "Run the server", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.with(cmd.Context(), func(a *app) error { return c.serve(cmd.Context(), a) })
+			return c.with(cmd.Context(), func(a *app) error {
+				if err := a.prepare(cmd.Context()); err != nil {
+					return err
+				}
+				if err := c.firstStart(cmd.Context(), a); err != nil {
+					return err
+				}
+				return c.serve(cmd.Context(), a, nil)
+			})
 		},
 	}
 }
 
-// serve runs the server until ctx ends: it stops accepting, lets requests end,
-// and then stops the loops.
-func (c *command) serve(ctx context.Context, a *app) error {
-	if err := a.prepare(ctx); err != nil {
-		return err
-	}
-	if err := c.firstStart(ctx, a); err != nil {
-		return err
-	}
+// serve runs the prepared server until ctx ends: it stops accepting, lets
+// requests end, and then stops the loops. Without a listener it makes the one
+// that is configured, and says where it is.
+func (c *command) serve(ctx context.Context, a *app, listener net.Listener) error {
 	a.db.OnEvents = a.logEvents
 	events := storage.NewEventWriter(a.db, a.log)
 	throttle, closeThrottle, err := a.throttle(ctx)
@@ -71,11 +74,12 @@ func (c *command) serve(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.Listen)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+	if listener == nil {
+		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.Listen); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		_, _ = fmt.Fprintf(c.stdout, "Chancery listens on %s as %s\n", listener.Addr(), a.config.Issuer)
 	}
-	_, _ = fmt.Fprintf(c.stdout, "Chancery listens on %s as %s\n", listener.Addr(), a.config.Issuer)
 
 	// The loops outlive the requests, which may still need them.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -142,8 +146,11 @@ func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *aut
 		return server.Documents.Rebuild(ctx)
 	}
 	a.watcher.Keys = func(ctx context.Context) error {
+		_, before := a.rotator.Ring.JWKS()
 		err := a.rotator.Load(ctx)
-		a.statuses.KeysChanged()
+		if _, after := a.rotator.Ring.JWKS(); after != before {
+			a.statuses.KeysChanged()
+		}
 		return err
 	}
 	return server, a.publishStatuses(ctx, stream)

@@ -164,6 +164,39 @@ func TestOldProgramOnNewSchema(t *testing.T) {
 	}
 }
 
+// TestOldProgramEndsSessions ends a session and a client as the version before
+// does, which knows nothing of status_changes.
+func TestOldProgramEndsSessions(t *testing.T) {
+	for _, d := range databases() {
+		t.Run(string(d.dialect), func(t *testing.T) {
+			db := d.open(t)
+			load(t, db, "testdata/00002."+string(d.dialect)+".sql")
+			up(t, d, db)
+			// What had ended before is to be published by the first who can.
+			const changes = "SELECT list_id || ' ' || idx AS line FROM status_changes ORDER BY 1"
+			before := lines(t, db, changes)
+			ended := lines(t, db, "SELECT status_list || ' ' || status_index FROM refresh_families WHERE revoked_at IS NOT NULL "+
+				"UNION SELECT status_list || ' ' || status_index FROM clients WHERE disabled_at <> 0 AND status_list <> '' ORDER BY 1")
+			if diff := cmp.Diff(ended, before); diff != "" || len(before) < 2 {
+				t.Errorf("ended before the migration (-ended +to be published):\n%s", diff)
+			}
+			for _, statement := range []string{
+				"UPDATE refresh_families SET revoked_at = 5, revoked_cause = 'x' WHERE sid = (SELECT sid FROM refresh_families WHERE revoked_at IS NULL ORDER BY sid LIMIT 1)",
+				"UPDATE refresh_families SET revoked_at = revoked_at, revoked_cause = 'y' WHERE revoked_at IS NOT NULL",
+				"UPDATE clients SET name = name, disabled_at = 5 WHERE id = 'robot'",
+				"UPDATE clients SET name = name, disabled_at = disabled_at",
+			} {
+				if _, err := db.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if after := lines(t, db, changes); len(after) != len(before)+2 {
+				t.Errorf("after two more ended %d are to be published, want %d", len(after), len(before)+2)
+			}
+		})
+	}
+}
+
 // columnsOfVersion1 are the columns that the first version names when it
 // inserts into the tables that have grown since.
 var columnsOfVersion1 = map[string]string{

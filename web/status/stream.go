@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,11 +26,13 @@ type StreamLimits struct {
 	// PerAddress is how many may come from one network, PerClient how many may
 	// be one client, wherever they come from.
 	PerAddress, PerClient int
+	// Patience is how long a listener may take to read; then it is dropped.
+	Patience time.Duration
 }
 
 // DefaultStreamLimits returns those of a server.
 func DefaultStreamLimits() StreamLimits {
-	return StreamLimits{Listeners: 1000, Reserved: 200, PerAddress: 10, PerClient: 100}
+	return StreamLimits{Listeners: 1000, Reserved: 200, PerAddress: 10, PerClient: 100, Patience: 10 * time.Second}
 }
 
 // Stream tells its listeners of new versions of status lists. It is safe for
@@ -140,8 +143,6 @@ func (l *listener) take() []authz.SignedStatusList {
 const (
 	// heartbeat is how often a listener hears something in any case.
 	heartbeat = 15 * time.Second
-	// writeTimeout is how long a listener may take to read; then it is dropped.
-	writeTimeout = 10 * time.Second
 	// overlap is how far behind the last event that a listener has seen another
 	// node may have been, in milliseconds.
 	overlap = 60_000
@@ -175,55 +176,61 @@ func (e *Endpoints) listen(c *gin.Context) error {
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("X-Accel-Buffering", "no") // nginx would hold events back
 	send := func(text string) error {
-		if err := connection.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil { //nolint:forbidigo // of a connection
+		if err := connection.SetWriteDeadline(time.Now().Add(e.Stream.limits.Patience)); err != nil { //nolint:forbidigo // of a connection
 			return err
 		}
 		if _, err := c.Writer.WriteString(text); err != nil {
 			return err
 		}
-		return connection.Flush()
+		if err := connection.Flush(); err != nil {
+			return err
+		}
+		// HTTP/2 would end the stream when the deadline is over, also while
+		// nothing is being written.
+		return connection.SetWriteDeadline(time.Time{})
 	}
 	if send("retry: 1000\n\n") == nil {
-		e.Stream.serve(c, l, e.Issuer, send)
+		e.serve(c, l, send)
 	}
 	return nil
 }
 
 // serve sends to the listener until either end is closed, or it reads too
 // slowly.
-func (s *Stream) serve(c *gin.Context, l *listener, issuer string, send func(text string) error) {
+func (e *Endpoints) serve(c *gin.Context, l *listener, send func(text string) error) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
-		text := ""
+		var text strings.Builder
 		select {
 		case <-l.ready:
 			for _, list := range l.take() {
-				text += event(list, issuer)
+				text.WriteString(e.event(list))
 			}
 		case <-beat.C:
-			text = ": still here\n\n"
+			text.WriteString(": still here\n\n")
 		case <-c.Request.Context().Done():
 			return
-		case <-s.closed:
+		case <-e.Stream.closed:
 			return
 		}
-		if send(text) != nil {
+		if send(text.String()) != nil {
 			return
 		}
 	}
 }
 
-// event is the server-sent event of a new version.
-func event(list authz.SignedStatusList, issuer string) string {
+// event is the server-sent event of a new version. Its id is the time: until
+// then, but for the overlap, the listener has heard of everything.
+func (e *Endpoints) event(list authz.SignedStatusList) string {
 	data, err := json.Marshal(struct {
 		URI     string `json:"uri"`
 		Version int64  `json:"version"`
-	}{list.URI(issuer), list.Version})
+	}{list.URI(e.Issuer), list.Version})
 	if err != nil {
 		return "" // of a string and a number
 	}
-	return fmt.Sprintf("id: %d\nevent: status-list\ndata: %s\n\n", list.Version, data)
+	return fmt.Sprintf("id: %d\nevent: status-list\ndata: %s\n\n", e.Now().UnixMilli(), data)
 }
 
 // identify returns what a listener is counted as, and whether it has a

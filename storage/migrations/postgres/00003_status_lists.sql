@@ -15,6 +15,22 @@ CREATE TABLE status_changes (
     idx     BIGINT NOT NULL,
     PRIMARY KEY (list_id, idx)
 );
+
+-- The version before does not note there what it ends while both are running.
+-- These triggers do, and cost the newer one nothing but a conflict that it
+-- passes over. They come first, so that nothing ends unseen in between.
+-- +goose StatementBegin
+CREATE FUNCTION status_entry_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO status_changes (list_id, idx) VALUES (NEW.status_list, NEW.status_index) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER refresh_families_ended AFTER UPDATE OF revoked_at ON refresh_families FOR EACH ROW
+    WHEN (OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL AND NEW.status_list <> '') EXECUTE FUNCTION status_entry_ended();
+CREATE TRIGGER clients_disabled AFTER UPDATE OF disabled_at ON clients FOR EACH ROW
+    WHEN (OLD.disabled_at = 0 AND NEW.disabled_at <> 0 AND NEW.status_list <> '') EXECUTE FUNCTION status_entry_ended();
+
 INSERT INTO status_changes (list_id, idx)
 SELECT status_list, status_index FROM refresh_families WHERE revoked_at IS NOT NULL AND status_list <> ''
 UNION SELECT status_list, status_index FROM clients WHERE disabled_at <> 0 AND status_list <> '';

@@ -1,0 +1,88 @@
+// The stage: the admin's view of the sessions, and the clock that runs from the
+// click until the API refuses.
+const token = document.querySelector('meta[name="demo-token"]').content;
+const stage = new BroadcastChannel("demo");
+const devices = new Map();
+const ended = new Map(); // when a session was ended, until its device is refused
+const list = document.getElementById("sessions");
+const result = document.getElementById("result");
+
+async function ask(path, body) {
+  const response = await fetch(path, {
+    method: body ? "POST" : "GET", headers: { "X-Demo-Token": token, "Content-Type": "application/json" }, body: body && JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(await response.text());
+  return response.json();
+}
+
+function show(strong, text) {
+  const number = document.createElement("strong");
+  number.textContent = strong;
+  result.replaceChildren(number, ` ${text}`);
+}
+
+async function end(session, button) {
+  button.disabled = true;
+  const name = devices.get(session.id) ?? "the device";
+  const begun = Date.now();
+  ended.set(session.id, begun);
+  show("…", `until the API refuses ${name}`);
+  try {
+    await ask("/admin/revoke", { id: session.id });
+  } catch (error) {
+    show("✗", error.message);
+  }
+  await draw();
+}
+
+stage.addEventListener("message", ({ data }) => {
+  if (data.session) {
+    devices.set(data.session, data.device);
+    draw();
+  }
+  if (data.refused && ended.has(data.refused)) {
+    const took = data.at - ended.get(data.refused);
+    ended.delete(data.refused);
+    result.dataset.took = took;
+    show(`${took} ms`, `from the click until the API refused ${devices.get(data.refused) ?? "the device"}. Its token would have lived on.`);
+  }
+});
+
+function row(session) {
+  const line = document.createElement("div");
+  line.className = "session";
+  line.dataset.id = session.id;
+  const text = document.createElement("div");
+  const name = document.createElement("b");
+  name.textContent = devices.get(session.id) ?? "a device";
+  const since = document.createElement("span");
+  since.className = "quiet";
+  const times = session.refreshes === 1 ? "once" : `${session.refreshes} times`;
+  since.textContent = `since ${new Date(session.created_at).toLocaleTimeString([], { hour12: false })}, refreshed ${session.refreshes ? times : "never"}`;
+  text.append(name, since);
+  const button = document.createElement("button");
+  button.className = "danger";
+  button.textContent = "End session";
+  button.addEventListener("click", () => end(session, button));
+  line.append(text, button);
+  return line;
+}
+
+let last = "";
+async function draw() {
+  const sessions = await ask("/admin/sessions").catch(() => null);
+  if (!sessions) return;
+  const now = JSON.stringify([sessions, ...devices]);
+  if (now === last) return; // a button must not vanish under the pointer
+  last = now;
+  const empty = document.createElement("p");
+  empty.className = "empty";
+  empty.textContent = "Nobody is signed in.";
+  list.replaceChildren(...(sessions.length ? sessions.map(row) : [empty]));
+}
+
+stage.postMessage("who");
+for (;;) {
+  await draw();
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+}
