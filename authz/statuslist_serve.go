@@ -29,7 +29,11 @@ type StatusLists struct {
 	held   atomic.Pointer[map[string]SignedStatusList]
 	// installing lets one at a time change what is held.
 	installing sync.Mutex
-	catchUp    catchUp
+	// unsigned are the lists that were open and not signed at the last load,
+	// news is closed when there is something new to serve.
+	unsigned atomic.Pointer[map[string]bool]
+	news     atomic.Pointer[chan struct{}]
+	catchUp  catchUp
 	*publisher
 }
 
@@ -46,6 +50,8 @@ type StatusSettings struct {
 func NewStatusLists(settings StatusSettings, store StatusListStore, signer StatusSigner, now func() time.Time) *StatusLists {
 	s := &StatusLists{StatusSettings: settings, store: store, signer: signer, now: now, publisher: newPublisher(), catchUp: newCatchUp()}
 	s.recheck.Store(true) // whatever is there at the start
+	news := make(chan struct{})
+	s.news.Store(&news)
 	return s
 }
 
@@ -61,11 +67,39 @@ func (s *StatusLists) Find(ctx context.Context, id string, version int64) (Signe
 		return SignedStatusList{}, fmt.Errorf("status lists: %w", err)
 	}
 	list, ok := s.lists()[id]
-	if !ok || list.Version < version {
+	if !ok {
+		return s.firstVersion(ctx, id)
+	}
+	if list.Version < version {
 		return SignedStatusList{}, ErrNotFound
 	}
 	return list, nil
 }
+
+// firstVersion waits for a list that has just been opened and is about to be
+// signed: the token that names it may be in use already.
+func (s *StatusLists) firstVersion(ctx context.Context, id string) (SignedStatusList, error) {
+	ctx, cancel := context.WithTimeout(ctx, firstVersionTimeout)
+	defer cancel()
+	for {
+		news := *s.news.Load()
+		if list, ok := s.lists()[id]; ok {
+			return list, nil
+		}
+		if unsigned := s.unsigned.Load(); unsigned == nil || !(*unsigned)[id] {
+			return SignedStatusList{}, ErrNotFound
+		}
+		s.ChangedElsewhere()
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return SignedStatusList{}, fmt.Errorf("status list %s is not signed yet: %w", id, ErrUnavailable)
+		}
+	}
+}
+
+// firstVersionTimeout is how long a request waits for a list to be signed.
+const firstVersionTimeout = 2 * time.Second
 
 // All returns the lists that this node serves, by id.
 func (s *StatusLists) All() []SignedStatusList {
@@ -95,11 +129,16 @@ func (s *StatusLists) Load(ctx context.Context) error {
 		return fmt.Errorf("versions of status lists: %w", err)
 	}
 	var stale []string
+	unsigned := map[string]bool{}
 	for id, version := range versions {
+		if version == 0 {
+			unsigned[id] = true
+		}
 		if held[id].Version < version {
 			stale = append(stale, id)
 		}
 	}
+	s.unsigned.Store(&unsigned)
 	for batch := range slices.Chunk(stale, loadBatch) {
 		lists, err := s.store.SignedStatusLists(ctx, batch)
 		if err != nil {
@@ -123,6 +162,8 @@ func (s *StatusLists) install(lists ...SignedStatusList) {
 		next[list.ID] = list
 	}
 	s.held.Store(&next)
+	news := make(chan struct{})
+	close(*s.news.Swap(&news))
 	for _, list := range lists {
 		if s.OnChange != nil {
 			s.OnChange(list)

@@ -560,6 +560,24 @@ func TestStatusLists_StrangersHoldUpNothing(t *testing.T) {
 	})
 }
 
+// The first token of a new list may be used before the list is signed.
+func TestStatusLists_FirstVersionIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPublishing(t, authztest.NewMemory(), &sealSigner{key: "k"})
+		p.run()
+		time.Sleep(time.Second)
+		p.open("one") // and nobody says so
+		if _, err := p.lists.Find(t.Context(), "one", 0); err != nil {
+			t.Errorf("Find of a list that was opened just now: %v", err)
+		}
+		silent := newPublishing(t, authztest.NewMemory(), &sealSigner{key: "k"})
+		silent.open("two")
+		if _, err := silent.lists.Find(t.Context(), "two", 0); !errors.Is(err, authz.ErrUnavailable) {
+			t.Errorf("Find of a list that nobody signs: %v, want ErrUnavailable", err)
+		}
+	})
+}
+
 func TestIndexes_LeasesEnd(t *testing.T) {
 	f := newFixture(t)
 	next := func() authz.StatusRef {

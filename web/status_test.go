@@ -310,7 +310,7 @@ func TestStatusList_VersionsNeverChange(t *testing.T) {
 func TestStatusList_Refusals(t *testing.T) {
 	s := newServer(t)
 	path := s.path(s.entry(s.login("app").str("access_token")).URI)
-	s.expect(s.get(path), http.StatusNotFound, "not_found") // not signed yet
+	s.expect(s.get(path), http.StatusServiceUnavailable, "temporarily_unavailable") // not signed yet
 	s.publish()
 	for query, want := range map[string]int{
 		"?time=1686925000": http.StatusNotImplemented, "?v=x": http.StatusBadRequest, "?v=": http.StatusBadRequest, "?v=-1": http.StatusBadRequest,
@@ -336,6 +336,16 @@ func TestStatusList_Refusals(t *testing.T) {
 	}
 	if a := s.post(path); a.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("POST = %d, want 405", a.StatusCode)
+	}
+}
+
+func TestStatusList_Preflight(t *testing.T) {
+	s := newServer(t)
+	for _, path := range []string{"/oauth/status-lists", "/oauth/status-lists/x", "/oauth/status-stream"} {
+		a := s.do(httptest.NewRequestWithContext(t.Context(), http.MethodOptions, path, nil))
+		if a.StatusCode != http.StatusNoContent || a.Header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(a.Header.Get("Access-Control-Allow-Headers"), "Last-Event-ID") {
+			t.Errorf("OPTIONS %s = %d %v", path, a.StatusCode, a.Header)
+		}
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // fetchTimeout bounds one request to the issuer.
 const fetchTimeout = 5 * time.Second
 
+// maxRefusal is how much is read of an answer that is an error.
+const maxRefusal = 4 << 10
+
 // fetcher asks the issuer.
 type fetcher struct{ client *http.Client }
 
@@ -73,6 +76,7 @@ func (f fetcher) get(ctx context.Context, address, accept, etag string, limit in
 		d.notModified = true
 		return d, nil
 	case response.StatusCode != http.StatusOK:
+		_, _ = io.CopyN(io.Discard, response.Body, maxRefusal) // so that the connection can be used again
 		return document{}, fmt.Errorf("fetch %s: %s", address, response.Status)
 	}
 	// The transport has decompressed what it asked to be compressed, so that
@@ -113,7 +117,8 @@ func loopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (ip != nil && ip.IsLoopback())
 }
 
-// flight lets one caller do what several want done, and the others wait.
+// flight lets several callers wait for one piece of work. It has a goroutine of
+// its own for as long as the work takes, which ends when nobody waits any more.
 type flight struct {
 	mu      sync.Mutex
 	current *trip
@@ -123,35 +128,52 @@ type flight struct {
 type trip struct {
 	done chan struct{}
 	err  error
+	// waiting is how many callers have not given up.
+	waiting int
+	cancel  context.CancelFunc
 }
 
-// do runs work, or waits until it is done if another caller is at it. Work does
-// not end with ctx, since others wait for it, but after fetchTimeout.
+// do returns when work is done, by whichever caller it was begun, or when ctx
+// ends. The work itself is bounded by fetchTimeout.
 func (f *flight) do(ctx context.Context, work func(context.Context) error) error {
 	f.mu.Lock()
-	if t := f.current; t != nil {
-		f.mu.Unlock()
-		select {
-		case <-t.done:
-			return t.err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	t := f.current
+	if t == nil {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		t = &trip{done: make(chan struct{}), cancel: cancel}
+		f.current = t
+		go f.run(bounded, t, work)
 	}
-	t := &trip{done: make(chan struct{})}
-	f.current = t
+	t.waiting++
 	f.mu.Unlock()
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
-	defer cancel()
-	t.err = work(bounded)
+	select {
+	case <-t.done:
+		return t.err
+	case <-ctx.Done():
+	}
 	f.mu.Lock()
-	f.current = nil
-	f.mu.Unlock()
-	close(t.done)
-	return t.err
+	defer f.mu.Unlock()
+	if t.waiting--; t.waiting == 0 {
+		t.cancel()
+	}
+	return ctx.Err()
 }
 
-// busy reports whether somebody is at it.
+func (f *flight) run(ctx context.Context, t *trip, work func(context.Context) error) {
+	defer func() {
+		if value := recover(); value != nil { // a caller's own transport
+			t.err = fmt.Errorf("fetch: panic: %v", value)
+		}
+		t.cancel()
+		f.mu.Lock()
+		f.current = nil
+		f.mu.Unlock()
+		close(t.done)
+	}()
+	t.err = work(ctx)
+}
+
+// busy reports whether the work is being done.
 func (f *flight) busy() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

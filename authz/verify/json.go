@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -220,14 +222,31 @@ func (s *scanner) escape() error {
 		return errJSON
 	}
 	s.at++
-	for range 4 {
-		b := s.next() | 0x20
-		if (b < '0' || b > '9') && (b < 'a' || b > 'f') {
-			return errJSON
-		}
-		s.at++
+	code, ok := s.hex4()
+	if !ok || utf16.IsSurrogate(code) && !s.lowSurrogate(code) {
+		return errJSON
 	}
 	return nil
+}
+
+// lowSurrogate steps over the second half of a pair. A half alone is no
+// character, and parsers make different ones of it.
+func (s *scanner) lowSurrogate(high rune) bool {
+	if !s.take('\\') || !s.take('u') {
+		return false
+	}
+	low, ok := s.hex4()
+	return ok && utf16.DecodeRune(high, low) != utf8.RuneError
+}
+
+// hex4 reads four hexadecimal digits.
+func (s *scanner) hex4() (rune, bool) {
+	if len(s.text)-s.at < 4 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(s.text[s.at:s.at+4]), 16, 16)
+	s.at += 4
+	return rune(n), err == nil
 }
 
 // readText reads a string.

@@ -77,6 +77,9 @@ func parseKeys(body []byte, allowed []string) (map[string]*key, error) {
 		}
 		keys[k.id] = k
 	}
+	if len(keys) == 0 {
+		return nil, errors.New("JWK set: holds no key that can be used")
+	}
 	return keys, nil
 }
 

@@ -20,6 +20,9 @@ const (
 	maxKeyAge     = 24 * time.Hour
 	// retryPause is the pause after a fetch that failed.
 	retryPause = 10 * time.Second
+	// listKeyPause is the least time between two fetches because a list was
+	// signed with an unknown key.
+	listKeyPause = 5 * time.Second
 )
 
 // keySet is what the issuer published at one time. It is never changed.
@@ -29,22 +32,37 @@ type keySet struct {
 	fetched, fresh time.Time
 }
 
+// budget allows something once in a while.
+type budget struct {
+	pause time.Duration
+	// spent is when it was last allowed, in nanoseconds since the epoch.
+	spent atomic.Int64
+}
+
+// spend reports whether it is allowed now.
+func (b *budget) spend(now time.Time) bool {
+	last := b.spent.Load()
+	return now.UnixNano()-last >= int64(b.pause) && b.spent.CompareAndSwap(last, now.UnixNano())
+}
+
 // keyStore holds the issuer's keys. It is safe for concurrent use.
 type keyStore struct {
 	issuer     string
 	origin     *url.URL
 	fetcher    fetcher
 	algorithms []string
-	// pause is the least time between two fetches for the sake of unknown kids.
-	pause    time.Duration
-	maxStale time.Duration
-	now      func() time.Time
-	log      *slog.Logger
+	maxStale   time.Duration
+	now        func() time.Time
+	log        *slog.Logger
 
 	current atomic.Pointer[keySet]
 	flight  flight
 	// tried is when a fetch last began, in nanoseconds since the epoch.
 	tried atomic.Int64
+	// forTokens and forLists bound the fetches for the sake of key ids that are
+	// not among the keys. Lists, which come from the issuer itself, have a
+	// budget of their own that strangers with their tokens cannot use up.
+	forTokens, forLists budget
 	// uri is that of the JWK set, from the metadata, until uriFresh. Only the
 	// flight touches both.
 	uri      string
@@ -53,18 +71,19 @@ type keyStore struct {
 
 // find returns the key with the id. The error is an InvalidTokenError when the
 // issuer has no such key, and wraps ErrUnavailable when its keys cannot be had.
-func (s *keyStore) find(ctx context.Context, id string) (*key, error) {
+// An id that is not among the keys has them fetched again, if the budget allows.
+func (s *keyStore) find(ctx context.Context, id string, unknown *budget) (*key, error) {
 	if err := s.refresh(ctx); err != nil {
 		return nil, err
 	}
 	if k := s.current.Load().byID[id]; k != nil {
 		return k, nil
 	}
-	// A key that is new, or made up. One fetch a while tells.
-	if s.now().Sub(time.Unix(0, s.tried.Load())) < s.pause && !s.flight.busy() {
-		return nil, refuse(UnknownKey)
+	// A key that is new, or made up. One fetch in a while tells; whoever comes
+	// while it is under way waits for it too.
+	if s.flight.busy() || unknown.spend(s.now()) {
+		_ = s.flight.do(ctx, s.fetch) // the log has it; there are keys in any case
 	}
-	_ = s.flight.do(ctx, s.fetch) // the log has it; there are keys in any case
 	if k := s.current.Load().byID[id]; k != nil {
 		return k, nil
 	}
@@ -82,11 +101,14 @@ func (s *keyStore) refresh(ctx context.Context) error {
 		return nil
 	}
 	usable := set != nil && now.Before(set.fetched.Add(s.maxStale))
-	recent := now.Sub(time.Unix(0, s.tried.Load())) < retryPause
-	if usable && (recent || s.flight.busy()) {
+	recent, busy := now.Sub(time.Unix(0, s.tried.Load())) < retryPause, s.flight.busy()
+	if usable && (recent || busy) {
 		return nil
 	}
-	if !usable && recent && !s.flight.busy() {
+	if recent && !busy {
+		if s.current.Load() != set { // another caller has just fetched them
+			return nil
+		}
 		return fmt.Errorf("%w: the issuer's keys could not be fetched", ErrUnavailable)
 	}
 	if err := s.flight.do(ctx, s.fetch); err != nil && !usable {

@@ -26,8 +26,12 @@ const (
 	minListAge     = time.Second
 	defaultListAge = 30 * time.Second
 	maxListAge     = time.Hour
+	// maxListLife bounds how long a list is believed, whatever its "exp".
+	maxListLife = 24 * time.Hour
 	// listRetry is the pause after a fetch that failed.
-	listRetry = time.Second
+	// doubled each time up to the greatest.
+	listRetry    = time.Second
+	maxListRetry = 30 * time.Second
 	// A list that no token has named for so long is not kept up to date, and
 	// then forgotten.
 	listIdle   = 10 * time.Minute
@@ -51,8 +55,9 @@ type heldList struct {
 	current atomic.Pointer[listState]
 	flight  flight
 	// due is when the issuer is to be asked again, used when a token last named
-	// the list, tried when a fetch last began; in nanoseconds since the epoch.
-	due, used, tried atomic.Int64
+	// the list, retry when it may be asked again after a failure; in nanoseconds
+	// since the epoch. failures is how many there were since the last success.
+	due, used, retry, failures atomic.Int64
 	// wanted is the version that the stream has told of, chasing is set while
 	// somebody tries to get it.
 	wanted  atomic.Int64
@@ -134,35 +139,46 @@ func (s *listStore) check(ctx context.Context, h *heldList, index uint32) error 
 	}
 	now := s.now()
 	h.used.Store(now.UnixNano())
+	var unavailable error
 	if now.UnixNano() >= h.due.Load() {
-		if err := s.refresh(ctx, h, now); err != nil && !s.open {
-			return err
-		}
+		unavailable = s.refresh(ctx, h, now)
 	}
 	state := h.current.Load()
-	if state == nil {
-		return nil // the policy is open
+	if state != nil {
+		status, err := state.Status(index)
+		switch {
+		case err != nil:
+			return refuse(BadStatus)
+		case status != statuslist.Valid:
+			return refuse(Revoked) // for good, however old the list is
+		}
 	}
-	status, err := state.Status(index)
-	switch {
-	case err != nil:
-		return refuse(BadStatus)
-	case status != statuslist.Valid:
-		return refuse(Revoked)
+	if s.open || (state != nil && s.now().Before(state.expires)) {
+		return nil
 	}
-	return nil
+	if unavailable == nil {
+		unavailable = fmt.Errorf("%w: the status list has expired", ErrUnavailable)
+	}
+	return unavailable
 }
 
 // refresh asks the issuer for a list that is due. While the one that is held is
-// valid, one caller asks, and its failure is none.
+// valid, a failure is none, and others do not wait for the one who asks: unless
+// the list is long due, and the issuer has not failed before.
 func (s *listStore) refresh(ctx context.Context, h *heldList, now time.Time) error {
 	state := h.current.Load()
 	usable := state != nil && now.Before(state.expires)
-	recent := now.Sub(time.Unix(0, h.tried.Load())) < listRetry
-	if usable && (recent || h.flight.busy()) {
+	resting, busy := now.UnixNano() < h.retry.Load(), h.flight.busy()
+	if usable && resting {
 		return nil
 	}
-	if recent && !h.flight.busy() {
+	if usable && busy && (h.failures.Load() > 0 || now.UnixNano() < h.due.Load()+int64(state.ttl)) {
+		return nil
+	}
+	if resting && !busy {
+		if h.current.Load() != state { // another caller has just fetched it
+			return nil
+		}
 		return fmt.Errorf("%w: the status list could not be fetched", ErrUnavailable)
 	}
 	err := h.flight.do(ctx, func(ctx context.Context) error { return s.fetch(ctx, h, 0) })
@@ -174,9 +190,14 @@ func (s *listStore) refresh(ctx context.Context, h *heldList, now time.Time) err
 
 // fetch gets the newest version of a list or, if version is not 0, that one.
 func (s *listStore) fetch(ctx context.Context, h *heldList, version int64) error {
-	h.tried.Store(s.now().UnixNano())
 	err := s.fetchList(ctx, h, version)
-	if err != nil && version == 0 {
+	switch {
+	case err == nil:
+		h.failures.Store(0)
+		h.retry.Store(0)
+	case version == 0:
+		pause := min(listRetry<<min(h.failures.Add(1)-1, 10), maxListRetry)
+		h.retry.Store(s.now().Add(pause).UnixNano())
 		s.log.WarnContext(ctx, "a status list cannot be fetched", "uri", h.uri, "error", err)
 	}
 	return err
@@ -196,7 +217,7 @@ func (s *listStore) fetchList(ctx context.Context, h *heldList, version int64) e
 	}
 	now := s.now()
 	if d.notModified {
-		h.due.Store(now.Add(max(before.ttl-d.age, minListAge)).UnixNano())
+		h.renew(before, now, d.age)
 		return nil
 	}
 	next, err := s.read(ctx, h.uri, string(d.body), now)
@@ -204,12 +225,32 @@ func (s *listStore) fetchList(ctx context.Context, h *heldList, version int64) e
 		return errors.New("status list: " + err.Error()) // it is not the caller's token that is invalid
 	}
 	next.etag = d.etag
-	if before != nil && (next.version < before.version || next.issuedAt < before.issuedAt) {
+	if before != nil && now.Before(before.expires) && next.olderThan(before) {
 		return errors.New("status list: older than the one that is held")
 	}
 	h.current.Store(next)
-	h.due.Store(now.Add(max(next.ttl-d.age, minListAge)).UnixNano())
+	h.renew(next, now, d.age)
 	return nil
+}
+
+// olderThan compares two versions of a list: by their number where the issuer
+// gives one, since its clock may have been set back.
+func (l *listState) olderThan(o *listState) bool {
+	if l.version != 0 && o.version != 0 {
+		return l.version < o.version
+	}
+	return l.issuedAt < o.issuedAt
+}
+
+// renew says when a list that is up to date is due again: after its ttl, less a
+// tenth at random, so that verifiers do not come in step, and less the age that
+// it had in some cache.
+func (h *heldList) renew(state *listState, now time.Time, age time.Duration) {
+	due := now.Add(max(state.ttl-jitter(state.ttl/10)-age, minListAge))
+	if due.After(state.expires) {
+		due = state.expires
+	}
+	h.due.Store(due.UnixNano())
 }
 
 // read verifies a status list token (section 8.3 of the draft).
@@ -221,7 +262,7 @@ func (s *listStore) read(ctx context.Context, uri, token string, now time.Time) 
 	if !j.hasType(claims.TypeStatusList) {
 		return nil, errors.New("no status list token")
 	}
-	k, err := s.keys.find(ctx, j.kid)
+	k, err := s.keys.find(ctx, j.kid, &s.keys.forLists)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +275,7 @@ func (s *listStore) read(ctx context.Context, uri, token string, now time.Time) 
 	}
 	next := &listState{version: c.Version, issuedAt: c.IssuedAt, expires: now.Add(maxListAge), ttl: defaultListAge}
 	if c.ExpiresAt != 0 {
-		next.expires = time.Unix(c.ExpiresAt, 0)
+		next.expires = time.Unix(min(c.ExpiresAt, now.Add(maxListLife).Unix()), 0)
 	}
 	if c.TTL != 0 {
 		next.ttl = time.Duration(min(c.TTL, int64(maxListAge/time.Second))) * time.Second

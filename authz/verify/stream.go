@@ -25,9 +25,9 @@ const (
 	// Pauses before listening again: doubled from the least to the greatest.
 	minStreamPause = time.Second
 	maxStreamPause = 30 * time.Second
-	// A stream that lasted so long begins again with the least pause.
-	goodStream = time.Minute
-	maxLine    = 8 << 10
+	// maxStreamRest is how long the issuer may keep listeners away.
+	maxStreamRest = time.Minute
+	maxLine       = 8 << 10
 	// chaseFor is how long a version is tried for that the stream told of.
 	chaseFor = 10 * time.Second
 )
@@ -50,12 +50,11 @@ func (s *stream) run(ctx context.Context) {
 	defer chases.Wait()
 	pause := minStreamPause
 	for {
-		begun := time.Now() //nolint:forbidigo // how long a connection lasted
-		wait, err := s.listen(ctx, &chases)
+		heard, wait, err := s.listen(ctx, &chases)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(begun) > goodStream {
+		if heard {
 			pause = minStreamPause
 		}
 		s.log.InfoContext(ctx, "the stream of status lists was interrupted; lists are fetched by their ttl", "error", err)
@@ -70,14 +69,14 @@ func (s *stream) run(ctx context.Context) {
 	}
 }
 
-// listen connects once and reads until the connection ends. wait is how long
-// the issuer asks to stay away.
-func (s *stream) listen(ctx context.Context, chases *sync.WaitGroup) (wait time.Duration, err error) {
+// listen connects once and reads until the connection ends. heard says whether
+// anything came, wait how long the issuer asks to stay away.
+func (s *stream) listen(ctx context.Context, chases *sync.WaitGroup) (heard bool, wait time.Duration, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.address, nil)
 	if err != nil {
-		return 0, err
+		return false, 0, err
 	}
 	request.Header.Set("Accept", "text/event-stream")
 	if s.lastEvent != "" {
@@ -90,33 +89,40 @@ func (s *stream) listen(ctx context.Context, chases *sync.WaitGroup) (wait time.
 	defer watchdog.Stop()
 	response, err := s.client.Do(request)
 	if err != nil {
-		return 0, err
+		return false, 0, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
+		if response.StatusCode == http.StatusUnauthorized {
+			s.id, s.secret = "", "" // what everybody may hear is better than nothing
+		}
 		seconds, _ := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16)
-		return time.Duration(seconds) * time.Second, fmt.Errorf("status stream: %s", response.Status)
+		return false, min(time.Duration(seconds)*time.Second, maxStreamRest), fmt.Errorf("status stream: %s", response.Status)
 	}
 	lines := bufio.NewReaderSize(response.Body, maxLine)
 	e := streamEvent{}
 	for {
 		line, err := lines.ReadSlice('\n')
 		if err != nil {
-			return 0, err
+			return heard, 0, err
 		}
 		watchdog.Reset(streamIdle)
+		if len(e.data) > maxLine {
+			return heard, 0, errors.New("status stream: an event is too long")
+		}
 		if e.add(bytes.TrimRight(line, "\r\n")) {
 			continue
 		}
 		if err := s.handle(ctx, e, chases); err != nil {
-			return 0, err
+			return heard, 0, err
 		}
+		heard = true
 		e = streamEvent{}
 	}
 }
 
 // streamEvent is a server-sent event that is being read.
-type streamEvent struct{ id, data string }
+type streamEvent struct{ id, kind, data string }
 
 // add takes a line. It returns false at the end of the event.
 func (e *streamEvent) add(line []byte) bool {
@@ -125,8 +131,10 @@ func (e *streamEvent) add(line []byte) bool {
 	switch field {
 	case "id":
 		e.id = value
+	case "event":
+		e.kind = value
 	case "data":
-		e.data = value
+		e.data += value
 	}
 	return len(line) > 0
 }
@@ -134,8 +142,8 @@ func (e *streamEvent) add(line []byte) bool {
 // handle has the list fetched that an event tells of, if it is one that is held
 // and no older version than that.
 func (s *stream) handle(ctx context.Context, e streamEvent, chases *sync.WaitGroup) error {
-	if e.data == "" {
-		return nil
+	if e.kind != "status-list" || e.data == "" {
+		return nil // of another kind, or a heartbeat
 	}
 	var news struct {
 		URI     string `json:"uri"`

@@ -7,8 +7,10 @@
 // goroutine for as long as the server runs, and wrap handlers with Require, or
 // call Verify. The package owns the rules for tokens of RFC 9068, the status
 // lists of draft-ietf-oauth-status-list, and the answers of RFC 6750. It leaves
-// to the resource server what a token's user may do, beyond its scopes. Beside
-// the standard library it needs go-jose alone.
+// to the resource server what a token's user may do, beyond its scopes. A single
+// token that a client got for itself and had revoked is known to introspection
+// alone; the lists tell of sessions and of clients as a whole. Beside the
+// standard library the package needs go-jose alone.
 package verify
 
 import (
@@ -45,7 +47,9 @@ const (
 	// StaleClosed refuses to verify: Verify returns ErrUnavailable.
 	StaleClosed StalePolicy = iota
 	// StaleOpen accepts tokens as long as they are good in all other ways, and
-	// not revoked by the last list that there was.
+	// not revoked by the last list that there was; also when there was none.
+	// Whoever can keep the lists from a resource server then keeps revoked
+	// sessions alive there until their tokens expire.
 	StaleOpen
 )
 
@@ -128,7 +132,8 @@ func New(issuer, audience string, o Options) (*Verifier, error) {
 	f := newFetcher(o.Client)
 	v := &Verifier{issuer: issuer, audience: audience, leeway: o.Leeway, status: o.Status, now: o.Now}
 	v.keys = &keyStore{
-		issuer: issuer, origin: origin, fetcher: f, algorithms: o.Algorithms, pause: o.UnknownKeyPause, maxStale: o.MaxStaleKeys, now: o.Now, log: o.Log,
+		issuer: issuer, origin: origin, fetcher: f, algorithms: o.Algorithms, maxStale: o.MaxStaleKeys, now: o.Now, log: o.Log,
+		forTokens: budget{pause: o.UnknownKeyPause}, forLists: budget{pause: listKeyPause},
 	}
 	v.lists = &listStore{
 		issuer: issuer, prefix: claims.StatusListURI(issuer, ""), fetcher: f, keys: v.keys, leeway: o.Leeway, open: o.Stale == StaleOpen,
@@ -184,7 +189,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
 	}
 	hash := sha256.Sum256([]byte(token))
 	if found, ok := v.seen.find(hash); ok {
-		if current, err := v.keys.find(ctx, found.key.id); err == nil && current == found.key {
+		if current, err := v.keys.find(ctx, found.key.id, &v.keys.forTokens); err == nil && current == found.key {
 			if err := v.stillGood(ctx, found); err != nil {
 				return nil, err
 			}
@@ -216,7 +221,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (verdict, error) {
 	if j.kid == "" {
 		return verdict{}, refuse(UnknownKey)
 	}
-	k, err := v.keys.find(ctx, j.kid)
+	k, err := v.keys.find(ctx, j.kid, &v.keys.forTokens)
 	if err != nil {
 		return verdict{}, err
 	}
@@ -239,10 +244,12 @@ func (v *Verifier) verify(ctx context.Context, token string) (verdict, error) {
 	return found, v.stillGood(ctx, found)
 }
 
-// checkClaims checks what does not change while the token lives.
+// checkClaims checks the claims by themselves.
 func (v *Verifier) checkClaims(t *Token) error {
 	latest := v.now().Add(v.leeway)
 	switch {
+	case v.expired(t):
+		return refuse(Expired)
 	case t.Issuer != v.issuer:
 		return refuse(WrongIssuer)
 	case !slices.Contains(t.Audience, v.audience):
@@ -259,7 +266,7 @@ func (v *Verifier) checkClaims(t *Token) error {
 
 // stillGood checks what changes: the time, and the entry in the status list.
 func (v *Verifier) stillGood(ctx context.Context, found verdict) error {
-	if !v.now().Before(found.token.ExpiresAt.Add(v.leeway)) {
+	if v.expired(found.token) {
 		return refuse(Expired)
 	}
 	if found.list == nil {
@@ -267,6 +274,8 @@ func (v *Verifier) stillGood(ctx context.Context, found verdict) error {
 	}
 	return v.lists.check(ctx, found.list, found.token.status.Index)
 }
+
+func (v *Verifier) expired(t *Token) bool { return !v.now().Before(t.ExpiresAt.Add(v.leeway)) }
 
 // tick is how often Run looks whether keys or lists are due.
 const tick = time.Second
@@ -284,13 +293,13 @@ func (v *Verifier) Run(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for {
+	for ctx.Err() == nil {
 		_ = v.keys.refresh(ctx) // the log has it, and so has whoever needs a key
 		v.lists.refreshDue(ctx)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return nil
 		}
 	}
+	return nil
 }

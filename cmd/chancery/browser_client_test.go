@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -457,6 +459,11 @@ func TestBrowserDemo(t *testing.T) {
 		return b.run(`[...document.querySelectorAll(".session b")].map(e => e.textContent).sort().join()`) == "Laptop,Phone"
 	})
 	b.shot("demo-signed-in")
+	for _, title := range []string{"Phone", "Laptop"} {
+		if bad := device(title, `d.querySelectorAll(".strip .lost, .strip .bad").length`); bad != "0" {
+			t.Errorf("%s: %s calls went wrong: %s", title, bad, device(title, `d.querySelector("#log").textContent`))
+		}
+	}
 	b.run(`([...document.querySelectorAll(".session")].find(e => e.textContent.includes("Phone")).querySelector("button").click(), "")`)
 	eventually(t, "the phone is refused", func() bool { return b.run(`document.getElementById("result").dataset.took ?? ""`) != "" })
 	took := b.run(`document.getElementById("result").dataset.took`)
@@ -482,6 +489,13 @@ func TestBrowserDemo(t *testing.T) {
 		t.Error("the page is wider than a phone")
 	}
 	b.shot("demo-phone")
+	if err := chromedp.Do(b.ctx, chromedp.EmulateViewport(1280, 860), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+		return err
+	})); err != nil {
+		t.Fatal(err)
+	}
+	b.shot("demo-dark")
 	b.run(`(document.cookie = "x", fetch("/admin/revoke", {method: "POST", body: "{}"}).then(r => document.title = r.status), "")`)
 	eventually(t, "without the token of the run nobody ends a session", func() bool { return b.run("document.title") == "403" })
 }

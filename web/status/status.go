@@ -56,8 +56,10 @@ func (e *Endpoints) Mount(router, streams gin.IRouter) map[string]any {
 		served := e.public(handle)
 		router.GET(path, served)
 		router.HEAD(path, served)
+		router.OPTIONS(path, e.public(preflight))
 	}
 	streams.GET(claims.StatusStreamPath, e.public(e.listen))
+	router.OPTIONS(claims.StatusStreamPath, e.public(preflight))
 	return map[string]any{"status_list_aggregation_endpoint": e.Issuer + claims.StatusListsPath}
 }
 
@@ -68,6 +70,15 @@ func (e *Endpoints) public(handle func(c *gin.Context) error) gin.HandlerFunc {
 		c.Header("Access-Control-Allow-Origin", "*")
 		return handle(c)
 	})
+}
+
+// preflight lets scripts of every origin send what these endpoints read.
+func preflight(c *gin.Context) error {
+	c.Header("Access-Control-Allow-Headers", "Authorization, Last-Event-ID, If-None-Match")
+	c.Header("Access-Control-Allow-Methods", "GET, HEAD")
+	c.Status(http.StatusNoContent)
+	c.Writer.WriteHeaderNow()
+	return nil
 }
 
 // directory answers with the URIs of all lists (section 9.3 of the draft).

@@ -199,7 +199,7 @@ func (o *orders) list(w http.ResponseWriter, r *http.Request) {
 	token, _ := verify.FromContext(r.Context())
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	writeJSON(w, http.StatusOK, ordersAnswer{Session: token.SessionID, Orders: slices.Concat([]order{}, o.byUser[token.Subject])})
+	writeJSON(w, http.StatusOK, ordersAnswer{Session: token.SessionID, Orders: append([]order{}, o.byUser[token.Subject]...)})
 }
 
 func (o *orders) add(w http.ResponseWriter, r *http.Request) {

@@ -90,29 +90,33 @@ function setCalling(on) {
 
 /** Calls the API and shows what came of it. */
 async function call(path, init) {
+  let response;
   try {
-    const response = await session.fetch(path, init);
-    tick(response.ok ? "good" : "bad");
-    if (response.status === 401) {
-      stage.postMessage({ refused: lastSession, at: Date.now() });
-      say("The API answers 401.", "bad");
-    }
-    if (!response.ok) return;
-    const answer = await response.json();
-    if (answer.session !== lastSession) {
-      lastSession = answer.session;
-      stage.postMessage({ session: lastSession, device });
-    }
-    element("orders").replaceChildren(...answer.orders.map((order) => {
-      const line = document.createElement("li");
-      line.textContent = `#${order.number} ${order.item}`;
-      return line;
-    }));
+    response = await session.fetch(path, init);
   } catch (error) {
     if (error instanceof ChanceryError && error.code === "signed_out") return;
     tick("lost");
-    if (error instanceof ChanceryError) say(`No answer: ${error.message}`, "bad");
+    say(`No answer: ${error.message}`, "bad");
+    return;
   }
+  tick(response.ok ? "good" : "bad");
+  if (response.status === 401) {
+    stage.postMessage({ refused: lastSession, at: Date.now() });
+    say("The API answers 401.", "bad");
+  }
+  if (response.ok) show(await response.json());
+}
+
+function show(answer) {
+  if (answer.session !== lastSession) {
+    lastSession = answer.session;
+    stage.postMessage({ session: lastSession, device });
+  }
+  element("orders").replaceChildren(...answer.orders.map((order) => {
+    const line = document.createElement("li");
+    line.textContent = `#${order.number} ${order.item}`;
+    return line;
+  }));
 }
 
 stage.addEventListener("message", ({ data }) => {

@@ -23,10 +23,10 @@ function show(strong, text) {
 
 async function end(session, button) {
   button.disabled = true;
-  const name = devices.get(session.id) ?? "the device";
+  const name = (devices.get(session.id) ?? "device").toLowerCase();
   const begun = Date.now();
   ended.set(session.id, begun);
-  show("…", `until the API refuses ${name}`);
+  show("…", `until the API refuses the ${name}`);
   try {
     await ask("/admin/revoke", { id: session.id });
   } catch (error) {
@@ -44,7 +44,7 @@ stage.addEventListener("message", ({ data }) => {
     const took = data.at - ended.get(data.refused);
     ended.delete(data.refused);
     result.dataset.took = took;
-    show(`${took} ms`, `from the click until the API refused ${devices.get(data.refused) ?? "the device"}. Its token would have lived on.`);
+    show(`${took} ms`, `from the click until the API refused the ${(devices.get(data.refused) ?? "device").toLowerCase()}, whose token had not expired.`);
   }
 });
 
@@ -57,8 +57,8 @@ function row(session) {
   name.textContent = devices.get(session.id) ?? "a device";
   const since = document.createElement("span");
   since.className = "quiet";
-  const times = session.refreshes === 1 ? "once" : `${session.refreshes} times`;
-  since.textContent = `since ${new Date(session.created_at).toLocaleTimeString([], { hour12: false })}, refreshed ${session.refreshes ? times : "never"}`;
+  const times = ["not refreshed yet", "refreshed once"][session.refreshes] ?? `refreshed ${session.refreshes} times`;
+  since.textContent = `since ${new Date(session.created_at).toLocaleTimeString([], { hour12: false })}, ${times}`;
   text.append(name, since);
   const button = document.createElement("button");
   button.className = "danger";
