@@ -3,7 +3,7 @@
 TOOLS := go tool -modfile=.ci/tools/go.mod
 FUZZTIME ?= 5s
 
-.PHONY: build test check tidy lint fuzz vulnerabilities browser race bench format
+.PHONY: build test check tidy lint fuzz vulnerabilities browser latency race bench format
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/chancery ./cmd/chancery
@@ -36,6 +36,11 @@ vulnerabilities:
 # In Debian's chromium, which must be there.
 browser:
 	go test -tags browser -run Browser ./cmd/chancery
+
+# How soon verifiers refuse a revoked session, over three nodes. It wants the
+# machine for itself.
+latency:
+	CHANCERY_TEST_POSTGRES_REQUIRED=1 go test -tags latency -run RevocationLatency -v ./cmd/chancery
 
 # Both databases must be there.
 race:

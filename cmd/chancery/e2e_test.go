@@ -223,7 +223,7 @@ func TestNodesAgree(t *testing.T) {
 
 // eventually asks again until the condition holds: each question is a request
 // to a server, whose answer it waits for.
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for !condition() {

@@ -15,7 +15,7 @@ import (
 )
 
 // cliUser returns the id of a user.
-func cliUser(t *testing.T, env []string, name string) string {
+func cliUser(t testing.TB, env []string, name string) string {
 	t.Helper()
 	var user userView
 	if err := json.Unmarshal([]byte(cli(t, env, "users", "show", name, "-o", "json")), &user); err != nil {
