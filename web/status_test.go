@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -510,7 +511,7 @@ func TestStatusStream_LastEventID(t *testing.T) {
 
 func TestStatusStream_Places(t *testing.T) {
 	s := newServer(t, func(o *options) {
-		o.stream = status.StreamLimits{Listeners: 5, Reserved: 2, PerAddress: 3, PerClient: 2, Patience: time.Second}
+		o.stream = status.StreamLimits{Listeners: 5, Reserved: 2, PerAddress: 3, PerClient: 2, Patience: time.Second, Heartbeat: time.Minute}
 	})
 	base := s.live()
 	secret := func(id string) string {
@@ -561,6 +562,40 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	t.Fatalf("not within 10 s: %s", what)
+}
+
+func TestStatusStream_Heartbeat(t *testing.T) {
+	s := newServer(t, func(o *options) { o.stream.Heartbeat = 10 * time.Millisecond })
+	l := listen(t, s.live())
+	beats := 0
+	for l.lines.Scan() && beats < 3 {
+		if strings.HasPrefix(l.lines.Text(), ":") {
+			beats++
+		}
+	}
+	if beats < 3 {
+		t.Errorf("%d heartbeats before the stream ended: %v", beats, l.lines.Err())
+	}
+}
+
+// A listener that does not read is dropped, and what it is owed stays bounded.
+func TestStatusStream_SlowReader(t *testing.T) {
+	s := newServer(t, func(o *options) { o.stream.Patience = 50 * time.Millisecond })
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.live(), "http://"))
+	must(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = io.WriteString(conn, "GET /oauth/status-stream HTTP/1.1\r\nHost: x\r\n\r\n")
+	must(t, err)
+	eventually(t, "it listens", func() bool { return s.stream.Listeners() == 1 })
+	for version := int64(1); s.stream.Listeners() == 1; version++ {
+		for id := range 1000 { // about 80 KB a round
+			s.stream.Announce(authz.SignedStatusList{ID: fmt.Sprint("list", id), Version: version})
+		}
+		if version > 10_000 {
+			t.Fatal("a listener that does not read is still there")
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func TestStatusStream_ClosedFirst(t *testing.T) {

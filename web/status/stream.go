@@ -18,7 +18,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// StreamLimits bound how many may listen at once.
+// StreamLimits bound how many may listen at once, and how they must behave.
 type StreamLimits struct {
 	// Listeners is how many there may be in all. Reserved of the places are
 	// only for clients that may introspect: the resource servers.
@@ -27,12 +27,15 @@ type StreamLimits struct {
 	// be one client, wherever they come from.
 	PerAddress, PerClient int
 	// Patience is how long a listener may take to read; then it is dropped.
-	Patience time.Duration
+	// Heartbeat is how often one hears something in any case.
+	Patience, Heartbeat time.Duration
 }
 
 // DefaultStreamLimits returns those of a server.
 func DefaultStreamLimits() StreamLimits {
-	return StreamLimits{Listeners: 1000, Reserved: 200, PerAddress: 10, PerClient: 100, Patience: 10 * time.Second}
+	return StreamLimits{
+		Listeners: 1000, Reserved: 200, PerAddress: 10, PerClient: 100, Patience: 10 * time.Second, Heartbeat: 15 * time.Second,
+	}
 }
 
 // Stream tells its listeners of new versions of status lists. It is safe for
@@ -140,13 +143,9 @@ func (l *listener) take() []authz.SignedStatusList {
 	return owed
 }
 
-const (
-	// heartbeat is how often a listener hears something in any case.
-	heartbeat = 15 * time.Second
-	// overlap is how far behind the last event that a listener has seen another
-	// node may have been, in milliseconds.
-	overlap = 60_000
-)
+// overlap is how far behind the last event that a listener has seen another node
+// may have been, in milliseconds.
+const overlap = 60_000
 
 var errNoPlace = &authz.Error{Code: authz.TemporarilyUnavailable, Description: "There are too many listeners. Lists can be fetched without."}
 
@@ -198,7 +197,7 @@ func (e *Endpoints) listen(c *gin.Context) error {
 // serve sends to the listener until either end is closed, or it reads too
 // slowly.
 func (e *Endpoints) serve(c *gin.Context, l *listener, send func(text string) error) {
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(e.Stream.limits.Heartbeat)
 	defer beat.Stop()
 	for {
 		var text strings.Builder
