@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"chancery/authz/claims"
 	"chancery/authz/statuslist"
 )
 
@@ -37,17 +35,6 @@ const (
 	listIdle   = 10 * time.Minute
 	listForget = time.Hour
 )
-
-// listState is one version of a list. It is never changed.
-type listState struct {
-	*statuslist.List
-	// version is 0 for an issuer that numbers none.
-	version  int64
-	issuedAt int64
-	expires  time.Time
-	ttl      time.Duration
-	etag     string
-}
 
 // heldList is a list with what is known of its being up to date.
 type heldList struct {
@@ -233,15 +220,6 @@ func (s *listStore) fetchList(ctx context.Context, h *heldList, version int64) e
 	return nil
 }
 
-// olderThan compares two versions of a list: by their number where the issuer
-// gives one, since its clock may have been set back.
-func (l *listState) olderThan(o *listState) bool {
-	if l.version != 0 && o.version != 0 {
-		return l.version < o.version
-	}
-	return l.issuedAt < o.issuedAt
-}
-
 // renew says when a list that is up to date is due again: after its ttl, less a
 // tenth at random, so that verifiers do not come in step, and less the age that
 // it had in some cache.
@@ -251,96 +229,6 @@ func (h *heldList) renew(state *listState, now time.Time, age time.Duration) {
 		due = state.expires
 	}
 	h.due.Store(due.UnixNano())
-}
-
-// read verifies a status list token (section 8.3 of the draft).
-func (s *listStore) read(ctx context.Context, uri, token string, now time.Time) (*listState, error) {
-	j, err := parseJWS(token, maxListToken)
-	if err != nil {
-		return nil, err
-	}
-	if !j.hasType(claims.TypeStatusList) {
-		return nil, errors.New("no status list token")
-	}
-	k, err := s.keys.find(ctx, j.kid, &s.keys.forLists)
-	if err != nil {
-		return nil, err
-	}
-	if err := j.verify(k); err != nil {
-		return nil, err
-	}
-	c, err := parseList(j.payload)
-	if err != nil {
-		return nil, err
-	}
-	next := &listState{version: c.Version, issuedAt: c.IssuedAt, expires: now.Add(maxListAge), ttl: defaultListAge}
-	if c.ExpiresAt != 0 {
-		next.expires = time.Unix(min(c.ExpiresAt, now.Add(maxListLife).Unix()), 0)
-	}
-	if c.TTL != 0 {
-		next.ttl = time.Duration(min(c.TTL, int64(maxListAge/time.Second))) * time.Second
-	}
-	switch {
-	case c.Subject != uri || (c.Issuer != "" && c.Issuer != s.issuer):
-		return nil, errors.New("another list")
-	case c.IssuedAt > now.Add(s.leeway).Unix():
-		return nil, errors.New("of the future")
-	case !now.Before(next.expires):
-		return nil, errors.New("expired")
-	}
-	compressed, err := base64.RawURLEncoding.Strict().DecodeString(c.StatusList.List)
-	if err != nil {
-		return nil, err
-	}
-	next.List, err = statuslist.Decompress(compressed, c.StatusList.Bits)
-	return next, err
-}
-
-// parseList reads the claims of a status list token.
-func parseList(payload []byte) (claims.StatusListToken, error) {
-	c := claims.StatusListToken{IssuedAt: -1}
-	number := func(into *int64, value []byte) (ok bool) { *into, ok = asInteger(value); return ok }
-	inner := func(name string, value []byte) error {
-		ok, bits := true, int64(0)
-		switch name {
-		case "bits":
-			ok = number(&bits, value)
-			c.StatusList.Bits = int(bits)
-		case "lst":
-			c.StatusList.List, ok = asString(value)
-		}
-		if !ok {
-			return refuse(BadClaims)
-		}
-		return nil
-	}
-	err := readObject(payload, func(name string, value []byte) error {
-		ok := true
-		switch name {
-		case "iss":
-			c.Issuer, ok = asString(value)
-		case "sub":
-			c.Subject, ok = asString(value)
-		case "iat":
-			ok = number(&c.IssuedAt, value)
-		case "exp":
-			ok = number(&c.ExpiresAt, value) && c.ExpiresAt > 0
-		case "ttl":
-			ok = number(&c.TTL, value) && c.TTL > 0
-		case "version":
-			ok = number(&c.Version, value)
-		case "status_list":
-			return readObject(value, inner)
-		}
-		if !ok {
-			return refuse(BadClaims)
-		}
-		return nil
-	})
-	if err == nil && (c.IssuedAt < 0 || c.Subject == "" || c.StatusList.Bits == 0) {
-		err = refuse(BadClaims)
-	}
-	return c, err
 }
 
 // refreshDue asks for every list that is due and in use, several at a time, and
