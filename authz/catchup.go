@@ -14,7 +14,7 @@ type catchUp struct {
 	turn chan struct{}
 	mu   sync.Mutex
 	next *awaited
-	// last is a wall clock's reading, only for pausing.
+	// last is when the read before ended; only whoever has the turn touches it.
 	last time.Time
 }
 

@@ -28,8 +28,9 @@ func (l SignedStatusList) URI(issuer string) string { return claims.StatusListUR
 type DueStatusList struct {
 	ID       string
 	Capacity uint32
-	// Version is 0 for a list that was never signed.
-	Version int64
+	// Version is 0 and ExpiresAt zero for a list that was never signed.
+	Version   int64
+	ExpiresAt time.Time
 	// Bits is the compressed array of that version; nil stands for all valid.
 	Bits []byte
 	// Ended are entries that the next version shows, possibly not all.
@@ -38,9 +39,9 @@ type DueStatusList struct {
 
 // StatusQuery asks for lists that are due.
 type StatusQuery struct {
-	// SignedBefore selects lists whose version is below it, beside those of
-	// which entries have ended.
-	SignedBefore int64
+	// ExpiresBefore selects lists that expire before it, or were never signed,
+	// beside those of which entries have ended.
+	ExpiresBefore time.Time
 	// AfterVersion and AfterID are where the page begins: after that list. The
 	// empty id stands for the beginning.
 	AfterVersion int64

@@ -115,8 +115,9 @@ func (s *StatusLists) Publish(ctx context.Context) (time.Duration, error) {
 		resign = s.unverifiable()
 	}
 	pause, err := s.publishAll(ctx, resign)
-	if checked && (err != nil || len(s.unverifiable()) > 0) {
+	if checked && len(s.unverifiable()) > 0 {
 		s.recheck.Store(true) // some had to wait
+		pause = min(pause, publishPause)
 	}
 	return pause, err
 }
@@ -124,21 +125,22 @@ func (s *StatusLists) Publish(ctx context.Context) (time.Duration, error) {
 // publishAll goes once through the lists that are due. Those in resign are, in
 // any case.
 func (s *StatusLists) publishAll(ctx context.Context, resign map[string]bool) (time.Duration, error) {
-	old := s.now().Add(-s.Exp / 2).UnixMilli()
-	query := StatusQuery{SignedBefore: old, Lists: publishBatch, Entries: publishEntries}
+	// By the time that it expires, since a version may be of the future.
+	soon := s.now().Add(s.Exp / 2)
+	query := StatusQuery{ExpiresBefore: soon, Lists: publishBatch, Entries: publishEntries}
 	if len(resign) > 0 {
-		query.SignedBefore = s.now().UnixMilli()
+		query.ExpiresBefore = Forever
 	}
 	pause := min(publishInterval, s.Exp/8)
 	var failed error
 	for {
 		due, err := s.store.DueStatusLists(ctx, query)
 		if err != nil {
-			return 0, fmt.Errorf("status lists that are due: %w", err)
+			return 0, errors.Join(failed, fmt.Errorf("status lists that are due: %w", err))
 		}
 		for _, list := range due {
 			query.AfterVersion, query.AfterID = list.Version, list.ID
-			if list.Version >= old && len(list.Ended) == 0 && !resign[list.ID] {
+			if !list.ExpiresAt.Before(soon) && len(list.Ended) == 0 && !resign[list.ID] {
 				continue
 			}
 			// A version of the future, from before the clock went back, is no
@@ -151,6 +153,7 @@ func (s *StatusLists) publishAll(ctx context.Context, resign map[string]bool) (t
 				failed = errors.Join(failed, err)
 				continue
 			}
+			delete(resign, list.ID)
 			pause = min(pause, publishPause) // more of it may have ended meanwhile
 		}
 		if len(due) < publishBatch {

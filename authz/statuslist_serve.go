@@ -31,7 +31,8 @@ type StatusLists struct {
 	installing sync.Mutex
 	// unsigned are the lists that were open and not signed at the last load,
 	// news is closed when there is something new to serve.
-	unsigned atomic.Pointer[map[string]bool]
+	unsigned atomic.Pointer[unsignedLists]
+	loads    atomic.Int64
 	news     atomic.Pointer[chan struct{}]
 	catchUp  catchUp
 	*publisher
@@ -68,7 +69,10 @@ func (s *StatusLists) Find(ctx context.Context, id string, version int64) (Signe
 	}
 	list, ok := s.lists()[id]
 	if !ok {
-		return s.firstVersion(ctx, id)
+		var err error
+		if list, err = s.firstVersion(ctx, id); err != nil {
+			return SignedStatusList{}, err
+		}
 	}
 	if list.Version < version {
 		return SignedStatusList{}, ErrNotFound
@@ -86,7 +90,7 @@ func (s *StatusLists) firstVersion(ctx context.Context, id string) (SignedStatus
 		if list, ok := s.lists()[id]; ok {
 			return list, nil
 		}
-		if unsigned := s.unsigned.Load(); unsigned == nil || !(*unsigned)[id] {
+		if unsigned := s.unsigned.Load(); unsigned == nil || !unsigned.ids[id] {
 			return SignedStatusList{}, ErrNotFound
 		}
 		s.ChangedElsewhere()
@@ -123,7 +127,7 @@ const loadBatch = 50
 
 // Load reads what was published since the last time, by whichever node.
 func (s *StatusLists) Load(ctx context.Context) error {
-	held := maps.Clone(s.lists())
+	turn, held := s.loads.Add(1), maps.Clone(s.lists())
 	versions, err := s.store.StatusListVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("versions of status lists: %w", err)
@@ -138,7 +142,7 @@ func (s *StatusLists) Load(ctx context.Context) error {
 			stale = append(stale, id)
 		}
 	}
-	s.unsigned.Store(&unsigned)
+	s.noteUnsigned(&unsignedLists{turn: turn, ids: unsigned})
 	for batch := range slices.Chunk(stale, loadBatch) {
 		lists, err := s.store.SignedStatusLists(ctx, batch)
 		if err != nil {
@@ -151,6 +155,23 @@ func (s *StatusLists) Load(ctx context.Context) error {
 	return nil
 }
 
+// unsignedLists are the lists that a load found open and not signed.
+type unsignedLists struct {
+	// turn orders the loads.
+	turn int64
+	ids  map[string]bool
+}
+
+// noteUnsigned keeps what the newest load has found.
+func (s *StatusLists) noteUnsigned(found *unsignedLists) {
+	for {
+		known := s.unsigned.Load()
+		if known != nil && known.turn > found.turn || s.unsigned.CompareAndSwap(known, found) {
+			return
+		}
+	}
+}
+
 // install begins to serve newer versions.
 func (s *StatusLists) install(lists ...SignedStatusList) {
 	s.installing.Lock()
@@ -158,6 +179,9 @@ func (s *StatusLists) install(lists ...SignedStatusList) {
 	next := map[string]SignedStatusList{}
 	maps.Copy(next, s.lists())
 	lists = slices.DeleteFunc(lists, func(list SignedStatusList) bool { return list.Version <= next[list.ID].Version })
+	if len(lists) == 0 {
+		return
+	}
 	for _, list := range lists {
 		next[list.ID] = list
 	}

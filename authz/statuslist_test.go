@@ -396,6 +396,10 @@ func TestStatusLists_FindReadsOnlyWhatIsMissing(t *testing.T) {
 		if _, err := b.lists.Find(t.Context(), "one", second.Version+1); !errors.Is(err, authz.ErrNotFound) {
 			t.Errorf("Find of a version that is not there yet = %v, want ErrNotFound", err)
 		}
+		third := newPublishing(t, store, signer)
+		if list, err := third.lists.Find(t.Context(), "one", second.Version+1); !errors.Is(err, authz.ErrNotFound) {
+			t.Errorf("a node that holds nothing finds %+v, %v for a version that is not there", list, err)
+		}
 		if _, err := b.lists.Find(t.Context(), "two", 0); !errors.Is(err, authz.ErrNotFound) {
 			t.Errorf("Find of an unknown list = %v, want ErrNotFound", err)
 		}
@@ -483,7 +487,19 @@ func TestStatusLists_ClockGoesBack(t *testing.T) {
 		}
 		token, list := p.read(before)
 		p.wantEnded(list, 7)
-		if token.IssuedAt > time.Now().Unix() || before.Version <= time.Now().Add(time.Hour-time.Second).UnixMilli() {
+		for range 30 {
+			time.Sleep(time.Minute)
+			if rest := time.Until(p.lists.All()[0].ExpiresAt); rest < 6*time.Minute {
+				t.Fatalf("a list is served that expires in %s", rest)
+			}
+		}
+		p.signer.replaceKey("new")
+		p.lists.KeysChanged()
+		time.Sleep(time.Second)
+		if !p.signer.Published(p.lists.All()[0].Token) {
+			t.Error("a list of a version of the future is not signed with the new key")
+		}
+		if token.IssuedAt > time.Now().Unix() || before.Version <= time.Now().Add(29*time.Minute).UnixMilli() {
 			t.Errorf("issued at %d, version %d; want it issued now, and a version after that of the future", token.IssuedAt, before.Version)
 		}
 	})

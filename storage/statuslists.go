@@ -119,7 +119,7 @@ func (db *DB) DueStatusLists(ctx context.Context, query authz.StatusQuery) ([]au
 	var due []authz.DueStatusList
 	err := db.query(ctx, func(tx *gorm.DB) error {
 		var rows []statusListRow
-		page := tx.Select("id", "capacity", "version", "bits").Where("(version < ? OR "+statusEnded+")", query.SignedBefore)
+		page := tx.Select("id", "capacity", "version", "expires_at", "bits").Where("(expires_at < ? OR "+statusEnded+")", millis(query.ExpiresBefore))
 		if query.AfterID != "" {
 			page = page.Where("(version, id) > (?, ?)", query.AfterVersion, query.AfterID)
 		}
@@ -128,7 +128,7 @@ func (db *DB) DueStatusLists(ctx context.Context, query authz.StatusQuery) ([]au
 		}
 		due = make([]authz.DueStatusList, len(rows))
 		for i, row := range rows {
-			due[i] = authz.DueStatusList{ID: row.ID, Capacity: row.Capacity, Version: row.Version}
+			due[i] = authz.DueStatusList{ID: row.ID, Capacity: row.Capacity, Version: row.Version, ExpiresAt: moment(row.ExpiresAt)}
 			if len(row.Bits) > 0 {
 				due[i].Bits = row.Bits
 			}

@@ -86,9 +86,9 @@ func (m *Memory) DueStatusLists(ctx context.Context, query authz.StatusQuery) ([
 				ended = append(ended, ref.Index)
 			}
 		}
-		if list.signed.Version < query.SignedBefore || len(ended) > 0 {
+		if list.signed.ExpiresAt.Before(query.ExpiresBefore) || len(ended) > 0 {
 			due = append(due, authz.DueStatusList{
-				ID: list.List, Capacity: list.Capacity, Version: list.signed.Version, Bits: list.bits, Ended: ended[:min(len(ended), query.Entries)],
+				ID: list.List, Capacity: list.Capacity, Version: list.signed.Version, ExpiresAt: list.signed.ExpiresAt, Bits: list.bits, Ended: ended[:min(len(ended), query.Entries)],
 			})
 		}
 	}

@@ -98,7 +98,7 @@ func statusEnded(t *testing.T, store Store) {
 		t.Errorf("with a bound of one entry this is due: %+v", some)
 	}
 	due := dueOf(t, store, "sessions-1")
-	same(t, "what is due", authz.DueStatusList{ID: "sessions-1", Capacity: listCapacity, Version: 1, Bits: []byte("bits 1"), Ended: []uint32{0, 2}}, due)
+	same(t, "what is due", authz.DueStatusList{ID: "sessions-1", Capacity: listCapacity, Version: 1, ExpiresAt: T0.Add(time.Second), Bits: []byte("bits 1"), Ended: []uint32{0, 2}}, due)
 	// What is published is over, what ended meanwhile is not.
 	end(1)
 	must(t, store.PublishStatusList(t.Context(), samplePublication("sessions-1", 1, 2, due.Ended...)))
@@ -191,10 +191,10 @@ func statusDue(t *testing.T, store Store) {
 		}
 		return ids
 	}
-	same(t, "due below 20", []string{"new", "b"}, ids(authz.StatusQuery{SignedBefore: 20, Lists: 10}))
-	same(t, "due below 21", []string{"new", "b", "a"}, ids(authz.StatusQuery{SignedBefore: 21, Lists: 10}))
-	same(t, "the first two", []string{"new", "b"}, ids(authz.StatusQuery{SignedBefore: 100, Lists: 2}))
-	same(t, "those after them", []string{"a", "c"}, ids(authz.StatusQuery{SignedBefore: 100, AfterVersion: 10, AfterID: "b", Lists: 10}))
+	same(t, "due that expire within 20 s", []string{"new", "b"}, ids(authz.StatusQuery{ExpiresBefore: T0.Add(20 * time.Second), Lists: 10}))
+	same(t, "due that expire within 21 s", []string{"new", "b", "a"}, ids(authz.StatusQuery{ExpiresBefore: T0.Add(21 * time.Second), Lists: 10}))
+	same(t, "the first two", []string{"new", "b"}, ids(authz.StatusQuery{ExpiresBefore: T0.Add(time.Hour), Lists: 2}))
+	same(t, "those after them", []string{"a", "c"}, ids(authz.StatusQuery{ExpiresBefore: T0.Add(time.Hour), AfterVersion: 10, AfterID: "b", Lists: 10}))
 	if due := ids(authz.StatusQuery{Lists: 10}); len(due) != 0 {
 		t.Errorf("without a bound %v are due, want none", due)
 	}

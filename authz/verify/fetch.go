@@ -155,6 +155,9 @@ func (f *flight) do(ctx context.Context, work func(context.Context) error) error
 	defer f.mu.Unlock()
 	if t.waiting--; t.waiting == 0 {
 		t.cancel()
+		if f.current == t {
+			f.current = nil // whoever comes now begins anew
+		}
 	}
 	return ctx.Err()
 }
@@ -166,11 +169,20 @@ func (f *flight) run(ctx context.Context, t *trip, work func(context.Context) er
 		}
 		t.cancel()
 		f.mu.Lock()
-		f.current = nil
+		if f.current == t {
+			f.current = nil
+		}
 		f.mu.Unlock()
 		close(t.done)
 	}()
 	t.err = work(ctx)
+}
+
+// within reports whether less than pause has passed since a time, both in
+// nanoseconds since the epoch. A clock that was set back is no reason to wait.
+func within(pause time.Duration, since, now int64) bool {
+	passed := now - since
+	return passed >= 0 && passed < int64(pause)
 }
 
 // busy reports whether the work is being done.

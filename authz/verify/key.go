@@ -49,10 +49,10 @@ func (k *key) verify(signed, signature []byte) bool {
 	return false
 }
 
-// parseKeys reads a JWK set (RFC 7517). Keys that are not for the allowed
-// algorithms are passed over, since an issuer may publish others; a set that
+// parseKeys reads a JWK set (RFC 7517). Keys that are for none of Algorithms are
+// passed over, since an issuer may publish others; a set that
 // holds a private key is refused as a whole.
-func parseKeys(body []byte, allowed []string) (map[string]*key, error) {
+func parseKeys(body []byte) (map[string]*key, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -69,7 +69,7 @@ func parseKeys(body []byte, allowed []string) (map[string]*key, error) {
 			return nil, errors.New("JWK set: holds a key that is not public")
 		}
 		k := &key{id: jwk.KeyID, public: jwk.Key}
-		if k.alg = algorithmOf(jwk, allowed); k.alg == "" || k.id == "" || len(k.id) > maxKeyID {
+		if k.alg = algorithmOf(jwk); k.alg == "" || k.id == "" || len(k.id) > maxKeyID {
 			continue
 		}
 		if _, twice := keys[k.id]; twice {
@@ -85,7 +85,7 @@ func parseKeys(body []byte, allowed []string) (map[string]*key, error) {
 
 // algorithmOf returns the one algorithm of a key that is for signatures, or ""
 // for one that cannot be used.
-func algorithmOf(jwk jose.JSONWebKey, allowed []string) string {
+func algorithmOf(jwk jose.JSONWebKey) string {
 	var alg string
 	switch public := jwk.Key.(type) {
 	case ed25519.PublicKey:
@@ -102,12 +102,7 @@ func algorithmOf(jwk jose.JSONWebKey, allowed []string) string {
 	if (jwk.Use != "" && jwk.Use != "sig") || (jwk.Algorithm != "" && jwk.Algorithm != alg) {
 		return ""
 	}
-	for _, a := range allowed {
-		if a == alg {
-			return alg
-		}
-	}
-	return ""
+	return alg
 }
 
 // same reports whether two keys are one.

@@ -42,22 +42,27 @@ type budget struct {
 // spend reports whether it is allowed now.
 func (b *budget) spend(now time.Time) bool {
 	last := b.spent.Load()
-	return now.UnixNano()-last >= int64(b.pause) && b.spent.CompareAndSwap(last, now.UnixNano())
+	return !within(b.pause, last, now.UnixNano()) && b.spent.CompareAndSwap(last, now.UnixNano())
+}
+
+// refund allows it again soon, because nothing came of it.
+func (b *budget) refund(now time.Time) {
+	b.spent.Store(now.Add(min(retryPause, b.pause) - b.pause).UnixNano())
 }
 
 // keyStore holds the issuer's keys. It is safe for concurrent use.
 type keyStore struct {
-	issuer     string
-	origin     *url.URL
-	fetcher    fetcher
-	algorithms []string
-	maxStale   time.Duration
-	now        func() time.Time
-	log        *slog.Logger
+	issuer   string
+	origin   *url.URL
+	fetcher  fetcher
+	maxStale time.Duration
+	now      func() time.Time
+	log      *slog.Logger
 
 	current atomic.Pointer[keySet]
 	flight  flight
-	// tried is when a fetch last began, in nanoseconds since the epoch.
+	// tried is when a fetch last failed, in nanoseconds since the epoch; 0 when
+	// the last one did not.
 	tried atomic.Int64
 	// forTokens and forLists bound the fetches for the sake of key ids that are
 	// not among the keys. Lists, which come from the issuer itself, have a
@@ -82,13 +87,16 @@ func (s *keyStore) find(ctx context.Context, id string, unknown *budget) (*key, 
 	// A key that is new, or made up. One fetch in a while tells; whoever comes
 	// while it is under way waits for it too.
 	if s.flight.busy() || unknown.spend(s.now()) {
-		_ = s.flight.do(ctx, s.fetch) // the log has it; there are keys in any case
+		if err := s.flight.do(ctx, s.fetch); err != nil {
+			unknown.refund(s.now())
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
 	}
 	if k := s.current.Load().byID[id]; k != nil {
 		return k, nil
 	}
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	if s.tried.Load() != 0 { // it may be a key that the issuer could not tell of
+		return nil, fmt.Errorf("%w: the issuer's keys could not be fetched", ErrUnavailable)
 	}
 	return nil, refuse(UnknownKey)
 }
@@ -101,7 +109,7 @@ func (s *keyStore) refresh(ctx context.Context) error {
 		return nil
 	}
 	usable := set != nil && now.Before(set.fetched.Add(s.maxStale))
-	recent, busy := now.Sub(time.Unix(0, s.tried.Load())) < retryPause, s.flight.busy()
+	recent, busy := within(retryPause, s.tried.Load(), now.UnixNano()), s.flight.busy()
 	if usable && (recent || busy) {
 		return nil
 	}
@@ -119,9 +127,12 @@ func (s *keyStore) refresh(ctx context.Context) error {
 
 // fetch reads the metadata, if need be, and the keys.
 func (s *keyStore) fetch(ctx context.Context) error {
-	s.tried.Store(s.now().UnixNano())
 	err := s.fetchKeys(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+		s.tried.Store(0)
+	case !errors.Is(err, context.Canceled): // nobody waited any more
+		s.tried.Store(s.now().UnixNano())
 		s.uri = "" // it may have moved
 		s.log.WarnContext(ctx, "the issuer's keys cannot be fetched", "error", err)
 	}
@@ -137,7 +148,7 @@ func (s *keyStore) fetchKeys(ctx context.Context) error {
 		return err
 	}
 	next := &keySet{fetched: s.now()}
-	if next.byID, err = parseKeys(d.body, s.algorithms); err != nil {
+	if next.byID, err = parseKeys(d.body); err != nil {
 		return err
 	}
 	next.fresh = next.fetched.Add(keep(d))

@@ -308,3 +308,73 @@ func TestNoSpuriousFailure(t *testing.T) {
 		group.Wait()
 	}
 }
+
+// A client that hangs up makes nothing of the issuer's state: the next one is
+// served.
+func TestHangingUpHurtsNobody(t *testing.T) {
+	for name, path := range map[string]string{"keys": keysPath, "list": listPath} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &slowIssuer{testIssuer: newIssuer(t), delay: time.Second}
+				s.path.Store(path)
+				v, token := s.verifier(t), s.token(7)
+				for range 5 {
+					ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+					if _, err := v.Verify(ctx, token); !errors.Is(err, verify.ErrUnavailable) {
+						t.Errorf("a client that hangs up: %v", err)
+					}
+					cancel()
+					wantGoodSoon(t, v, token)
+					v = s.verifier(t)
+				}
+			})
+		})
+	}
+}
+
+func wantGoodSoon(t *testing.T, v *verify.Verifier, token string) {
+	t.Helper()
+	begun := time.Now()
+	wantGood(t, "the next client", v, token)
+	if took := time.Since(begun); took > 1100*time.Millisecond {
+		t.Errorf("the next client waits %s", took)
+	}
+}
+
+// A key that is new may be unknown for want of an answer: that is no refusal,
+// and is made up for when the issuer is back.
+func TestNewKeyDuringAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		v := i.verifier()
+		wantGood(t, "a good token", v, i.token(7))
+		i.edit(func() { i.keys = append([]testKey{newKey(t, "EdDSA")}, i.keys...) })
+		token := i.token(8)
+		i.down(true)
+		wantUnavailable(t, "a new key during the outage", v, token)
+		i.down(false)
+		time.Sleep(10 * time.Second)
+		wantGood(t, "a new key when the issuer is back", v, token)
+	})
+}
+
+// A clock that is set back delays nothing for as long as it was ahead.
+func TestClockGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		var ahead atomic.Int64
+		ahead.Store(int64(10 * time.Minute))
+		v := i.verifier(func(o *verify.Options) {
+			o.NoStream = true
+			o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		})
+		token := i.token(7, object{"exp": time.Now().Unix() + 7200})
+		wantGood(t, "at first", v, token)
+		ahead.Store(0)
+		i.revoke(7)
+		time.Sleep(31 * time.Second)
+		wantBad(t, "after the ttl", v, token, verify.Revoked)
+		i.edit(func() { i.keys = append([]testKey{newKey(t, "EdDSA")}, i.keys...) })
+		wantGood(t, "a token of a new key", v, i.token(8))
+	})
+}

@@ -26,8 +26,8 @@ const (
 	maxListAge     = time.Hour
 	// maxListLife bounds how long a list is believed, whatever its "exp".
 	maxListLife = 24 * time.Hour
-	// listRetry is the pause after a fetch that failed.
-	// doubled each time up to the greatest.
+	// listRetry is the pause after a fetch that failed, doubled each time up to
+	// maxListRetry.
 	listRetry    = time.Second
 	maxListRetry = 30 * time.Second
 	// A list that no token has named for so long is not kept up to date, and
@@ -42,9 +42,11 @@ type heldList struct {
 	current atomic.Pointer[listState]
 	flight  flight
 	// due is when the issuer is to be asked again, used when a token last named
-	// the list, retry when it may be asked again after a failure; in nanoseconds
-	// since the epoch. failures is how many there were since the last success.
-	due, used, retry, failures atomic.Int64
+	// the list, failed when a fetch last did; in nanoseconds since the epoch.
+	// failures is how many there were since the last success.
+	due, used, failed, failures atomic.Int64
+	// storing lets one fetch at a time take the place of what is held.
+	storing sync.Mutex
 	// wanted is the version that the stream has told of, chasing is set while
 	// somebody tries to get it.
 	wanted  atomic.Int64
@@ -127,7 +129,7 @@ func (s *listStore) check(ctx context.Context, h *heldList, index uint32) error 
 	now := s.now()
 	h.used.Store(now.UnixNano())
 	var unavailable error
-	if now.UnixNano() >= h.due.Load() {
+	if h.isDue(now) {
 		unavailable = s.refresh(ctx, h, now)
 	}
 	state := h.current.Load()
@@ -155,7 +157,7 @@ func (s *listStore) check(ctx context.Context, h *heldList, index uint32) error 
 func (s *listStore) refresh(ctx context.Context, h *heldList, now time.Time) error {
 	state := h.current.Load()
 	usable := state != nil && now.Before(state.expires)
-	resting, busy := now.UnixNano() < h.retry.Load(), h.flight.busy()
+	resting, busy := within(h.pause(), h.failed.Load(), now.UnixNano()), h.flight.busy()
 	if usable && resting {
 		return nil
 	}
@@ -181,10 +183,9 @@ func (s *listStore) fetch(ctx context.Context, h *heldList, version int64) error
 	switch {
 	case err == nil:
 		h.failures.Store(0)
-		h.retry.Store(0)
-	case version == 0:
-		pause := min(listRetry<<min(h.failures.Add(1)-1, 10), maxListRetry)
-		h.retry.Store(s.now().Add(pause).UnixNano())
+	case version == 0 && !errors.Is(err, context.Canceled): // nobody waited any more
+		h.failures.Add(1)
+		h.failed.Store(s.now().UnixNano())
 		s.log.WarnContext(ctx, "a status list cannot be fetched", "uri", h.uri, "error", err)
 	}
 	return err
@@ -212,12 +213,30 @@ func (s *listStore) fetchList(ctx context.Context, h *heldList, version int64) e
 		return errors.New("status list: " + err.Error()) // it is not the caller's token that is invalid
 	}
 	next.etag = d.etag
-	if before != nil && now.Before(before.expires) && next.olderThan(before) {
+	h.storing.Lock()
+	defer h.storing.Unlock()
+	if held := h.current.Load(); held != nil && now.Before(held.expires) && next.olderThan(held) {
 		return errors.New("status list: older than the one that is held")
 	}
 	h.current.Store(next)
 	h.renew(next, now, d.age)
 	return nil
+}
+
+// isDue reports whether the issuer is to be asked again. That it is due later
+// than its ttl says means that the clock was set back.
+func (h *heldList) isDue(now time.Time) bool {
+	left, state := h.due.Load()-now.UnixNano(), h.current.Load()
+	return left <= 0 || state == nil || left > int64(state.ttl)
+}
+
+// pause returns how long not to ask again after a failure.
+func (h *heldList) pause() time.Duration {
+	failures := h.failures.Load()
+	if failures == 0 {
+		return 0
+	}
+	return min(listRetry<<min(failures-1, 10), maxListRetry)
 }
 
 // renew says when a list that is up to date is due again: after its ttl, less a
@@ -241,7 +260,7 @@ func (s *listStore) refreshDue(ctx context.Context) {
 		idle := now.Sub(time.Unix(0, h.used.Load()))
 		if idle > listForget {
 			s.forget(h)
-		} else if idle <= listIdle && now.UnixNano() >= h.due.Load() {
+		} else if idle <= listIdle && h.isDue(now) {
 			due = append(due, h)
 		}
 	}

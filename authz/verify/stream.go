@@ -94,6 +94,7 @@ func (s *stream) listen(ctx context.Context, chases *sync.WaitGroup) (heard bool
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		if response.StatusCode == http.StatusUnauthorized {
+			s.log.WarnContext(ctx, "the issuer does not accept the client's secret for the stream; going on without")
 			s.id, s.secret = "", "" // what everybody may hear is better than nothing
 		}
 		seconds, _ := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16)
@@ -179,7 +180,7 @@ func (s *listStore) runDown(ctx context.Context, h *heldList) {
 	defer cancel()
 	for pause := 50 * time.Millisecond; h.behind(); pause = min(2*pause, time.Second) {
 		wanted := h.wanted.Load()
-		err := h.flight.do(ctx, func(ctx context.Context) error { return s.fetch(ctx, h, wanted) })
+		err := s.fetchWanted(ctx, h, wanted)
 		if !h.behind() {
 			break
 		}
@@ -187,8 +188,10 @@ func (s *listStore) runDown(ctx context.Context, h *heldList) {
 		case <-time.After(pause/2 + jitter(pause)):
 		case <-ctx.Done():
 			h.due.Store(0) // the next token that names it asks again
-			s.log.WarnContext(ctx, "a new version of a status list cannot be had", "uri", h.uri, "version", wanted, "error", err)
 			h.chasing.Store(false)
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				s.log.WarnContext(ctx, "a new version of a status list cannot be had", "uri", h.uri, "version", wanted, "error", err)
+			}
 			return
 		}
 	}
@@ -196,6 +199,13 @@ func (s *listStore) runDown(ctx context.Context, h *heldList) {
 	if h.behind() && h.chasing.CompareAndSwap(false, true) {
 		s.runDown(ctx, h) // more was wanted just now
 	}
+}
+
+// fetchWanted fetches one version, apart from the flight of those who want any.
+func (s *listStore) fetchWanted(ctx context.Context, h *heldList, version int64) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	return s.fetch(ctx, h, version)
 }
 
 // behind reports whether the stream has told of a newer version than is held.

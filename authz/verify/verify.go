@@ -55,8 +55,8 @@ const (
 
 // Options change how a Verifier works. The zero value is good.
 type Options struct {
-	// Algorithms are those that tokens and status lists may be signed with;
-	// none stands for Algorithms().
+	// Algorithms are those that tokens may be signed with; none stands for
+	// Algorithms(). Status lists may be signed with any of these.
 	Algorithms []string
 	// Leeway is granted to clocks that differ, at most a minute. 0 stands for 30
 	// seconds, a negative one for none.
@@ -100,6 +100,7 @@ const (
 // server. It is safe for concurrent use.
 type Verifier struct {
 	issuer, audience string
+	algorithms       []string
 	leeway           time.Duration
 	status           StatusPolicy
 	now              func() time.Time
@@ -130,9 +131,9 @@ func New(issuer, audience string, o Options) (*Verifier, error) {
 		}
 	}
 	f := newFetcher(o.Client)
-	v := &Verifier{issuer: issuer, audience: audience, leeway: o.Leeway, status: o.Status, now: o.Now}
+	v := &Verifier{issuer: issuer, audience: audience, algorithms: slices.Clone(o.Algorithms), leeway: o.Leeway, status: o.Status, now: o.Now}
 	v.keys = &keyStore{
-		issuer: issuer, origin: origin, fetcher: f, algorithms: o.Algorithms, maxStale: o.MaxStaleKeys, now: o.Now, log: o.Log,
+		issuer: issuer, origin: origin, fetcher: f, maxStale: o.MaxStaleKeys, now: o.Now, log: o.Log,
 		forTokens: budget{pause: o.UnknownKeyPause}, forLists: budget{pause: listKeyPause},
 	}
 	v.lists = &listStore{
@@ -215,7 +216,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (verdict, error) {
 	if !j.hasType(claims.TypeAccessToken) {
 		return verdict{}, refuse(WrongType)
 	}
-	if !slices.Contains(v.keys.algorithms, j.alg) {
+	if !slices.Contains(v.algorithms, j.alg) {
 		return verdict{}, refuse(WrongAlgorithm)
 	}
 	if j.kid == "" {
@@ -281,8 +282,8 @@ func (v *Verifier) expired(t *Token) bool { return !v.now().Before(t.ExpiresAt.A
 const tick = time.Second
 
 // Run keeps the keys and the status lists up to date ahead of the requests
-// that need them, and listens for revocations, until ctx ends; it returns nil
-// then, when everything that it had begun has ended. Without Run, Verify
+// that need them, and listens for revocations, until ctx ends; then it gives up
+// what it had begun and returns nil. Without Run, Verify
 // fetches what is due by itself and revocations are noticed within the lists'
 // "ttl". It must be called once at most.
 func (v *Verifier) Run(ctx context.Context) error {

@@ -146,11 +146,8 @@ func (a *app) handler(ctx context.Context, events authz.EventSink, throttle *aut
 		return server.Documents.Rebuild(ctx)
 	}
 	a.watcher.Keys = func(ctx context.Context) error {
-		_, before := a.rotator.Ring.JWKS()
 		err := a.rotator.Load(ctx)
-		if _, after := a.rotator.Ring.JWKS(); after != before {
-			a.statuses.KeysChanged()
-		}
+		a.statuses.KeysChanged() // also when it was another that loaded what has changed
 		return err
 	}
 	return server, a.publishStatuses(ctx, stream)
