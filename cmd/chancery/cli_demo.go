@@ -34,7 +34,12 @@ func (c *command) demoCommand() *cobra.Command {
 		Use: "demo", Short: "Show what the server does, in a browser: two devices, an API and a revocation", Args: cobra.NoArgs,
 		Long: "Run a server in a temporary directory, an orders API that verifies tokens offline, and a page that plays two devices and an admin. " +
 			"Both listen on free ports of the loopback interface, take no configuration, and leave nothing behind.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.demo(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.configFile != "" || len(c.set) > 0 {
+				return usageError{errors.New("demo takes no configuration")}
+			}
+			return c.demo(cmd.Context())
+		},
 	}
 }
 
@@ -90,8 +95,8 @@ func listenLoopback(ctx context.Context) (net.Listener, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("demo: %w", err)
 	}
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return listener, "http://localhost:" + port, err
+	// Not by the name "localhost": somebody else may listen on its other address.
+	return listener, "http://" + listener.Addr().String(), nil
 }
 
 // servePage serves the page and the API until ctx ends.

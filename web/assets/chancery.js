@@ -1,6 +1,8 @@
 // Chancery's client for apps in browsers: signs in, keeps the session through
 // lost answers and in any number of tabs, and calls APIs. One ES module without
 // dependencies. Every tab of an app makes one Chancery with the same options.
+// It needs https, or a loopback address, and a browser of 2023 or newer: older
+// ones follow a redirect of an API to another origin with the token.
 //
 //   import { Chancery } from "https://login.example/assets/chancery.js";
 //   const session = new Chancery({ issuer: "https://login.example", clientId: "notes-web", cookie: true });
@@ -17,7 +19,7 @@
  * @property {string} [resource] The API to get tokens for; the client's first if absent.
  * @property {string[]} [apis] Origins that may be sent the access token; this page's own if absent.
  * @property {number} [refreshAhead] Seconds before its end from which an access token is no longer sent. 5 if absent.
- * @property {string} [name] Tells several sessions of one app in one browser apart.
+ * @property {string} [name] Tells several sessions of one app in one browser apart. Not with a cookie, of which there is one.
  */
 
 /**
@@ -27,19 +29,19 @@
  */
 
 /**
- * What is stored: that there is a session, which rotation of it this is and,
- * unless it is in a cookie, the refresh token. An access token never is.
- * @typedef {{ id: string, refreshToken?: string }} Stored
+ * What is stored: which login the session began with, which rotation of it this
+ * is and, unless it is in a cookie, the refresh token. An access token never is.
+ * @typedef {{ login: string, id: string, refreshToken?: string }} Stored
  */
 
-/** @typedef {{ id: string, value: string, expiresAt: number, scope: string }} Access */
+/** @typedef {{ login: string, id: string, value: string, expiresAt: number, scope: string }} Access */
 
 /** @typedef {{ kind: "token", access: Access, change: Change } | { kind: "signed-out", change: Change }} News */
 
 /** Why a call has failed. */
 export class ChanceryError extends Error {
   /**
-   * @param {string} code An OAuth error code, "network" when no answer came, or "signed_out".
+   * @param {string} code An OAuth error code, "network" when no answer came, "storage" when the session cannot be saved, or "signed_out".
    * @param {string} message
    * @param {{ status?: number, cause?: string, retryAfter?: number }} [details]
    */
@@ -60,11 +62,21 @@ export class ChanceryError extends Error {
 /** How long to wait before a lost answer is asked for again, in milliseconds. */
 const pauses = [300, 1000, 2000, 4000, 8000];
 
-/** How long an answer may take where giving up does no harm, in milliseconds. */
+/**
+ * How long an answer may take, in milliseconds. One with a cookie is given up on
+ * late: it could still come, and overwrite the cookie of a newer one.
+ */
 const patience = 15_000;
+const cookiePatience = 60_000;
+
+/** The longest wait that the server may ask for while others wait too, in milliseconds. */
+const longestRest = 10_000;
 
 /** How long to wait for the token that another tab has just got, in milliseconds. */
 const newsTime = 1000;
+
+/** How long opening the database may take, in milliseconds. */
+const openTime = 3000;
 
 /** @param {number} ms */
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -92,13 +104,35 @@ export class Chancery extends EventTarget {
   /** @param {Options} options */
   constructor(options) {
     super();
-    this.#options = { cookie: false, scope: "", resource: "", apis: [location.origin], refreshAhead: 5, name: "", ...options };
+    const { issuer, clientId, cookie = false, scope = "", resource = "", apis = [location.origin], refreshAhead = 5, name = "" } = options;
+    if (!issuer || issuer.endsWith("/") || !clientId) throw new TypeError("issuer, without a trailing slash, and clientId are needed.");
+    if (cookie && name) throw new TypeError("A client with a cookie has one session; it cannot have a name.");
+    if (!navigator.locks) throw new TypeError("Web Locks are needed: the page must come by https, or from a loopback address.");
+    this.#options = { issuer, clientId, cookie, scope, resource, apis, refreshAhead, name };
     this.#key = `chancery ${this.#options.issuer} ${this.#options.clientId} ${this.#options.name}`;
     this.#channel = new BroadcastChannel(this.#key);
     this.#channel.addEventListener("message", (event) => this.#hear(event.data));
     /** @type {Promise<void>} Done when it is known whether there is a session from before. */
-    this.ready = this.#load().then(() => {});
+    this.ready = this.#load().then(() => {}, () => {});
+    addEventListener("pageshow", this.#wake);
   }
+
+  /** Ends what the object does. The session goes on. */
+  close() {
+    removeEventListener("pageshow", this.#wake);
+    this.#channel.close();
+  }
+
+  /**
+   * A page that comes back from the browser's cache has heard of nothing.
+   * @param {PageTransitionEvent} event
+   */
+  #wake = async (event) => {
+    if (!event.persisted) return;
+    const stored = await this.#load().catch(() => null);
+    if (!stored) this.#gone();
+    else if (stored.id !== this.#access?.id) this.#access = null;
+  };
 
   /** Whether there is a session, as far as this browser knows; see ready. */
   get signedIn() {
@@ -123,40 +157,58 @@ export class Chancery extends EventTarget {
    */
   async login(username, password) {
     await this.#locked(async () => {
-      const answer = await this.#post("/oauth/token", {
-        grant_type: "password", username, password, scope: this.#options.scope, resource: this.#options.resource,
-      });
-      await this.#accept(answer, { kind: "login" });
+      try {
+        const answer = await this.#post("/oauth/token", {
+          grant_type: "password", username, password, scope: this.#options.scope, resource: this.#options.resource,
+        }, this.#complete);
+        await this.#accept(answer, newID(), { kind: "login" });
+      } catch (error) {
+        // The cookie may be that of the login already whose answer was lost.
+        if (this.#options.cookie && error instanceof ChanceryError && error.code === "network") await this.#forget({ kind: "signed-out", cause: "network" });
+        throw error;
+      }
     });
   }
 
   /**
    * Signs out here ("local"), on all other devices ("others") or everywhere
-   * ("global"). The latter two need the scope "account".
+   * ("global"). The latter two need the scope "account". If it fails the session
+   * is still there, and signing out can be tried again.
    * @param {"local" | "others" | "global"} [where]
    */
   async logout(where = "local") {
     await this.#locked(async () => {
       const stored = await this.#load();
-      if (!stored) return;
+      if (!stored && !this.#options.cookie) return;
       try {
         if (where === "local") {
-          await this.#post("/oauth/revoke", { token: stored.refreshToken ?? "", token_type_hint: "refresh_token" }, pauses);
-          return;
+          await this.#post("/oauth/revoke", { token: stored?.refreshToken ?? "", token_type_hint: "refresh_token" }, () => true, pauses);
+        } else {
+          await this.#logoutElsewhere(where, stored);
         }
-        const { issuer } = this.#options;
-        const answer = await this.#post("/oauth/token", {
-          grant_type: "refresh_token", refresh_token: stored.refreshToken ?? "", resource: `${issuer}/account`,
-        }, pauses);
-        await this.#save({ id: newID(), refreshToken: answer.refresh_token });
-        const response = await fetch(`${issuer}/account/logout?scope=${where}`, {
-          method: "POST", headers: { Authorization: `Bearer ${answer.access_token}` }, credentials: "omit", redirect: "error", referrerPolicy: "no-referrer",
-        });
-        if (!response.ok) throw new ChanceryError("logout_failed", "The other sessions could not be ended.", { status: response.status });
-      } finally {
-        if (where !== "others") await this.#forget({ kind: "signed-out", cause: "logout" });
+      } catch (error) {
+        if (!this.#isOver(error)) throw error;
       }
+      if (where !== "others") await this.#forget({ kind: "signed-out", cause: "logout" });
     });
+  }
+
+  /**
+   * @param {"others" | "global"} where
+   * @param {Stored | null} stored
+   */
+  async #logoutElsewhere(where, stored) {
+    const { issuer } = this.#options;
+    const answer = await this.#post("/oauth/token", {
+      grant_type: "refresh_token", refresh_token: stored?.refreshToken ?? "", resource: `${issuer}/account`,
+    }, this.#complete, pauses);
+    // The rotation keeps its name: the access tokens of all tabs are still good.
+    if (stored) await this.#save({ ...stored, refreshToken: answer.refresh_token });
+    const response = await fetch(`${issuer}/account/logout?scope=${where}`, {
+      method: "POST", headers: { Authorization: `Bearer ${answer.access_token}` }, credentials: "omit", redirect: "error",
+      referrerPolicy: "no-referrer", signal: AbortSignal.timeout(patience),
+    }).catch(() => { throw new ChanceryError("network", "The server's answer did not come."); });
+    if (!response.ok) throw new ChanceryError("logout_failed", "The sessions could not be ended.", { status: response.status });
   }
 
   /**
@@ -172,11 +224,14 @@ export class Chancery extends EventTarget {
     if (!this.#options.apis.includes(new URL(request.url).origin)) {
       throw new TypeError(`The access token is not for ${new URL(request.url).origin}; see the option "apis".`);
     }
-    const token = await this.token();
+    const token = await unlessAborted(this.token(), request.signal);
+    const login = this.#access?.login;
     const response = await send(request.clone(), token);
     if (response.status !== 401) return response;
     try {
-      return await send(request, await this.token(token));
+      const renewed = await unlessAborted(this.token(token), request.signal);
+      // What one user has begun is not repeated as another.
+      return this.#access?.login === login ? await send(request, renewed) : response;
     } catch (error) {
       if (error instanceof ChanceryError && error.code === "signed_out") return response;
       throw error;
@@ -212,16 +267,19 @@ export class Chancery extends EventTarget {
     const known = this.#access?.id ?? (await this.#load())?.id;
     await this.#locked(async () => {
       const stored = await this.#load();
-      if (!stored) throw new ChanceryError("signed_out", "There is no session.");
+      if (!stored) {
+        this.#gone();
+        throw new ChanceryError("signed_out", "There is no session.");
+      }
       if (stored.id !== known) await this.#news(stored.id); // another tab was faster
       if (this.#access?.id === stored.id && this.#fresh(refused)) return;
       try {
         const answer = await this.#post("/oauth/token", {
           grant_type: "refresh_token", refresh_token: stored.refreshToken ?? "", resource: this.#options.resource,
-        }, pauses);
-        await this.#accept(answer, { kind: "refresh", cause: answer.cause });
+        }, this.#complete, pauses);
+        await this.#accept(answer, stored.login, { kind: "refresh", cause: answer.cause });
       } catch (error) {
-        if (!(error instanceof ChanceryError) || error.code !== "invalid_grant") throw error;
+        if (!(error instanceof ChanceryError) || !this.#isOver(error)) throw error;
         await this.#forget({ kind: "signed-out", cause: error.reason });
         throw new ChanceryError("signed_out", "The session is over.", { status: error.status, cause: error.reason });
       }
@@ -229,22 +287,45 @@ export class Chancery extends EventTarget {
   }
 
   /**
+   * Whether the server has said that there is no such session. Without its
+   * cookie, which the browser drops in time, a request lacks the token.
+   * @param {unknown} error
+   */
+  #isOver(error) {
+    return error instanceof ChanceryError && (error.code === "invalid_grant" || (this.#options.cookie && error.code === "invalid_request"));
+  }
+
+  /**
    * Waits until this tab has heard of a token, but not for long.
    * @param {string} id
    */
   async #news(id) {
-    for (let waited = 0; this.#access?.id !== id && waited < newsTime; waited += 20) await sleep(20);
+    const until = Date.now() + newsTime;
+    while (this.#access?.id !== id && Date.now() < until) {
+      await new Promise((resolve) => {
+        this.#channel.addEventListener("message", resolve, { once: true });
+        setTimeout(resolve, 50);
+      });
+    }
   }
+
+  /**
+   * Whether an answer has all that a session needs. The page of a proxy has not.
+   * @param {any} answer
+   */
+  #complete = (answer) => typeof answer.access_token === "string" && Number.isFinite(answer.expires_in) &&
+    (this.#options.cookie || typeof answer.refresh_token === "string");
 
   /**
    * Saves the rotated refresh token, and only then uses what came with it.
    * @param {any} answer
+   * @param {string} login
    * @param {Change} change
    */
-  async #accept(answer, change) {
+  async #accept(answer, login, change) {
     const id = newID();
-    await this.#save({ id, refreshToken: answer.refresh_token });
-    this.#access = { id, value: answer.access_token, expiresAt: Date.now() + answer.expires_in * 1000, scope: answer.scope };
+    await this.#save({ login, id, refreshToken: answer.refresh_token });
+    this.#access = { login, id, value: answer.access_token, expiresAt: Date.now() + answer.expires_in * 1000, scope: answer.scope };
     this.#tell({ kind: "token", access: this.#access, change });
   }
 
@@ -254,6 +335,11 @@ export class Chancery extends EventTarget {
     this.#signedIn = false;
     this.#access = null;
     this.#tell({ kind: "signed-out", change });
+  }
+
+  /** Notices that the session has ended without a word. */
+  #gone() {
+    if (this.#access || this.#signedIn) this.#hear({ kind: "signed-out", change: { kind: "signed-out" } });
   }
 
   /** @param {News} news */
@@ -272,7 +358,7 @@ export class Chancery extends EventTarget {
   /** @returns {Promise<Stored | null>} */
   async #load() {
     const stored = await this.#shelf.get(this.#key);
-    this.#signedIn = stored !== null;
+    if (stored) this.#signedIn = true;
     return stored;
   }
 
@@ -289,80 +375,98 @@ export class Chancery extends EventTarget {
 
   /**
    * Sends a form to the server and returns what it answers. An answer that is
-   * lost, or that the server asks to be fetched later, is asked for again after
-   * each of the pauses: the server repeats a rotation whose answer was lost.
+   * lost, or that the server asks to be fetched a little later, is asked for
+   * again after each of the pauses: the server repeats a rotation whose answer
+   * was lost.
    * @param {string} path
    * @param {Record<string, string>} form
+   * @param {(answer: any) => boolean} complete Whether an answer is what was asked for.
    * @param {number[]} [retries]
    * @returns {Promise<any>}
    */
-  async #post(path, form, retries = []) {
-    const body = new URLSearchParams({ client_id: this.#options.clientId });
+  async #post(path, form, complete, retries = []) {
+    const { issuer, clientId, cookie } = this.#options;
+    const body = new URLSearchParams({ client_id: clientId });
     for (const [name, value] of Object.entries(form)) if (value) body.append(name, value);
     for (const pause of [...retries, null]) {
-      /** @type {ChanceryError} */
-      let failure;
+      let failure = new ChanceryError("network", "The server's answer did not come.");
       try {
-        const response = await fetch(this.#options.issuer + path, {
+        const response = await fetch(issuer + path, {
           method: "POST", body, cache: "no-store", redirect: "error", referrerPolicy: "no-referrer",
-          credentials: this.#options.cookie ? "include" : "omit",
-          // An answer with a cookie is always awaited: given up on, it could
-          // still come, and overwrite the cookie of a newer one.
-          signal: this.#options.cookie ? null : AbortSignal.timeout(patience),
+          credentials: cookie ? "include" : "omit", signal: AbortSignal.timeout(cookie ? cookiePatience : patience),
         });
         const answer = parse(await response.text());
-        if (response.ok) return answer;
-        failure = new ChanceryError(answer.error ?? "server_error", answer.error_description ?? response.statusText, {
-          status: response.status, cause: answer.cause, retryAfter: Number(response.headers.get("Retry-After")) || undefined,
-        });
-        if (response.status < 429) throw failure;
-      } catch (error) {
-        if (error instanceof ChanceryError) throw error;
-        failure = new ChanceryError("network", "The server's answer did not come.");
-      }
-      if (pause === null) throw failure;
-      await sleep(Math.max(pause, (failure.retryAfter ?? 0) * 1000));
+        if (response.ok && complete(answer)) return answer;
+        if (!response.ok) {
+          failure = new ChanceryError(answer.error ?? "server_error", answer.error_description ?? response.statusText, {
+            status: response.status, cause: answer.cause, retryAfter: Number(response.headers.get("Retry-After")) || undefined,
+          });
+        }
+      } catch {} // it is lost
+      const final = failure.status !== undefined && failure.status < 429;
+      const rest = Math.max(pause ?? 0, (failure.retryAfter ?? 0) * 1000);
+      if (pause === null || final || rest > longestRest) throw failure;
+      await sleep(rest);
     }
   }
 }
 
 /**
  * What all tabs share, in IndexedDB: unlike localStorage it shows every tab the
- * same, whatever process it is in. Where there is none, the session lives as
- * long as its tab.
+ * same, whatever process it is in. Where a page may have no database, a session
+ * lives as long as its tab.
  */
 class Shelf {
-  /** @type {Promise<IDBDatabase | null> | undefined} */
-  #database;
+  /** @type {Promise<IDBDatabase | null> | null} */
+  #database = null;
   /** @type {Map<string, Stored>} */
   #memory = new Map();
 
-  /** @returns {Promise<IDBDatabase | null>} */
+  /** @returns {Promise<IDBDatabase | null>} null where there is none. */
   #open() {
     this.#database ??= new Promise((resolve) => {
-      const request = indexedDB.open("chancery", 1);
-      request.onupgradeneeded = () => request.result.createObjectStore("sessions");
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => resolve(null);
+      setTimeout(() => resolve(null), openTime);
+      try {
+        const request = indexedDB.open("chancery", 1);
+        request.onupgradeneeded = () => request.result.createObjectStore("sessions");
+        request.onerror = () => resolve(null);
+        request.onsuccess = () => {
+          const database = request.result;
+          const leave = () => { database.close(); this.#database = null; };
+          database.onversionchange = leave; // a page wants to delete or to change it
+          database.onclose = leave;
+          resolve(database);
+        };
+      } catch {
+        resolve(null);
+      }
     });
     return this.#database;
   }
 
   /**
-   * Does one thing, and returns when it is certain.
+   * Does one thing, and returns its result when it is certain; undefined where
+   * there is no database.
    * @param {IDBTransactionMode} mode
    * @param {(store: IDBObjectStore) => IDBRequest} work
-   * @returns {Promise<any>} undefined where nothing can be stored.
+   * @param {boolean} [again] Whether this is the second try.
+   * @returns {Promise<{ result: any } | undefined>}
    */
-  async #do(mode, work) {
+  async #do(mode, work, again = false) {
     const database = await this.#open();
     if (!database) return undefined;
-    return new Promise((resolve) => {
-      const transaction = database.transaction("sessions", mode, { durability: "strict" });
-      const request = work(transaction.objectStore("sessions"));
-      transaction.oncomplete = () => resolve(request.result);
-      transaction.onabort = () => resolve(undefined);
-    });
+    try {
+      return await new Promise((resolve, reject) => {
+        const transaction = database.transaction("sessions", mode, { durability: "strict" });
+        const request = work(transaction.objectStore("sessions"));
+        transaction.oncomplete = () => resolve({ result: request.result });
+        transaction.onabort = () => reject(transaction.error);
+      });
+    } catch {
+      this.#database = null; // closed under our hands, as some browsers do
+      if (!again) return this.#do(mode, work, true);
+      throw new ChanceryError("storage", "The browser does not keep the session.");
+    }
   }
 
   /**
@@ -370,7 +474,8 @@ class Shelf {
    * @returns {Promise<Stored | null>}
    */
   async get(key) {
-    return this.#memory.get(key) ?? (await this.#do("readonly", (store) => store.get(key))) ?? null;
+    const found = await this.#do("readonly", (store) => store.get(key));
+    return (found ? found.result : this.#memory.get(key)) ?? null;
   }
 
   /**
@@ -378,8 +483,7 @@ class Shelf {
    * @param {Stored} stored
    */
   async put(key, stored) {
-    this.#memory.delete(key);
-    if ((await this.#do("readwrite", (store) => store.put(stored, key))) === undefined) this.#memory.set(key, stored);
+    if (!(await this.#do("readwrite", (store) => store.put(stored, key)))) this.#memory.set(key, stored);
   }
 
   /** @param {string} key */
@@ -387,6 +491,22 @@ class Shelf {
     this.#memory.delete(key);
     await this.#do("readwrite", (store) => store.delete(key));
   }
+}
+
+/**
+ * Waits for a promise, but not longer than the caller wants to.
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal} signal
+ * @returns {Promise<T>}
+ */
+function unlessAborted(promise, signal) {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 /**

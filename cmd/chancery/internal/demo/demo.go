@@ -142,6 +142,10 @@ func (s *Server) admin(handle func(r *http.Request) (any, error)) http.HandlerFu
 			return
 		}
 		answer, err := handle(r)
+		if errors.Is(err, errBadRequest) {
+			http.Error(w, "The body names a session by its id.", http.StatusBadRequest)
+			return
+		}
 		if err != nil {
 			s.options.Log.ErrorContext(r.Context(), "the admin's request failed", "error", err)
 			http.Error(w, "That did not work; the log says why.", http.StatusInternalServerError)
@@ -153,16 +157,15 @@ func (s *Server) admin(handle func(r *http.Request) (any, error)) http.HandlerFu
 
 func (s *Server) sessions(r *http.Request) (any, error) { return s.options.Sessions(r.Context()) }
 
+var errBadRequest = errors.New("the request names no session")
+
 // revoke ends the session that the body names.
 func (s *Server) revoke(r *http.Request) (any, error) {
 	var body struct {
 		ID string `json:"id"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&body); err != nil {
-		return nil, err
-	}
-	if body.ID == "" {
-		return nil, errors.New("no session is named")
+	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&body); err != nil || body.ID == "" {
+		return nil, errBadRequest
 	}
 	return body, s.options.Revoke(r.Context(), body.ID)
 }

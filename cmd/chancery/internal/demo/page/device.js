@@ -74,12 +74,12 @@ element("sign-in").addEventListener("submit", async (event) => {
   }
 });
 
-element("sign-out").addEventListener("click", () => session.logout());
+element("sign-out").addEventListener("click", () => session.logout().catch((error) => say(error.message, "bad")));
 element("toggle").addEventListener("click", () => setCalling(!calling));
 element("order").addEventListener("click", async () => {
   const item = items[Math.floor(Math.random() * items.length)];
-  await call("/api/orders", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ item }) });
-  say(`Ordered ${item}.`);
+  const done = await call("/api/orders", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ item }) });
+  if (done) say(`Ordered ${item}.`);
 });
 
 function setCalling(on) {
@@ -88,16 +88,16 @@ function setCalling(on) {
   element("toggle").setAttribute("aria-pressed", String(on));
 }
 
-/** Calls the API and shows what came of it. */
+/** Calls the API, shows what came of it, and returns whether it went well. */
 async function call(path, init) {
   let response;
   try {
     response = await session.fetch(path, init);
   } catch (error) {
-    if (error instanceof ChanceryError && error.code === "signed_out") return;
+    if (error instanceof ChanceryError && error.code === "signed_out") return false;
     tick("lost");
     say(`No answer: ${error.message}`, "bad");
-    return;
+    return false;
   }
   tick(response.ok ? "good" : "bad");
   if (response.status === 401) {
@@ -105,6 +105,7 @@ async function call(path, init) {
     say("The API answers 401.", "bad");
   }
   if (response.ok) show(await response.json());
+  return response.ok;
 }
 
 function show(answer) {

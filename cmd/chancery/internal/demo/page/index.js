@@ -30,6 +30,7 @@ async function end(session, button) {
   try {
     await ask("/admin/revoke", { id: session.id });
   } catch (error) {
+    ended.delete(session.id);
     show("✗", error.message);
   }
   await draw();
