@@ -81,7 +81,6 @@ type StatusListStore interface {
 type StatusSigner interface {
 	// Sign is that of Signer.
 	Sign(algorithm, typ string, payload []byte) (string, error)
-	// Published reports whether the key that a token names is published. It
-	// works from memory and looks at nothing but the header.
-	Published(token string) bool
+	// KeyIDs returns the ids of all published keys, from memory.
+	KeyIDs() []string
 }

@@ -33,7 +33,7 @@ type publisher struct {
 	// here holds a place while this node has made a change, there while
 	// another has, or may have.
 	here, there chan struct{}
-	// recheck is set while the keys have changed since lists were verified.
+	// recheck is set while the keys have changed since lists were looked at.
 	recheck atomic.Bool
 }
 
@@ -112,10 +112,10 @@ func (s *StatusLists) Publish(ctx context.Context) (time.Duration, error) {
 	defer cancel()
 	resign, checked := map[string]bool{}, s.recheck.Swap(false)
 	if checked {
-		resign = s.unverifiable()
+		resign = s.outdated()
 	}
 	pause, err := s.publishAll(ctx, resign)
-	if checked && len(s.unverifiable()) > 0 {
+	if checked && len(s.outdated()) > 0 {
 		s.recheck.Store(true) // some had to wait
 		pause = min(pause, publishPause)
 	}
@@ -203,7 +203,7 @@ func (s *StatusLists) sign(due DueStatusList) (StatusPublication, error) {
 	next := SignedStatusList{ID: due.ID, Version: max(due.Version+1, now.UnixMilli()), ExpiresAt: issued.Add(s.Exp)}
 	payload, err := json.Marshal(claims.StatusListToken{
 		Issuer: s.Issuer, Subject: next.URI(s.Issuer), IssuedAt: issued.Unix(), ExpiresAt: next.ExpiresAt.Unix(),
-		TTL: int64(s.TTL / time.Second), Version: next.Version,
+		TTL: int64(s.TTL / time.Second), Version: next.Version, Keys: claims.KeysTag(s.signer.KeyIDs()),
 		StatusList: claims.StatusList{Bits: list.Bits(), List: base64.RawURLEncoding.EncodeToString(bits)},
 	})
 	if err != nil {

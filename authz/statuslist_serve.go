@@ -2,12 +2,17 @@ package authz
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"chancery/authz/claims"
 )
 
 // StatusLists publishes the status lists and holds the newest version of each
@@ -207,14 +212,29 @@ func (s *StatusLists) drop(retired map[string]SignedStatusList) {
 	s.held.Store(&next)
 }
 
-// unverifiable returns the lists that this node serves although the key that
-// has signed them is not published any more: it was found compromised.
-func (s *StatusLists) unverifiable() map[string]bool {
-	ids := map[string]bool{}
+// outdated returns the lists that this node serves although they were signed
+// when other keys were published. The key of one may have been found
+// compromised; and verifiers learn by the next version that any key was.
+func (s *StatusLists) outdated() map[string]bool {
+	tag, ids := claims.KeysTag(s.signer.KeyIDs()), map[string]bool{}
 	for id, list := range s.lists() {
-		if !s.signer.Published(list.Token) {
+		if keysOf(list.Token) != tag {
 			ids[id] = true
 		}
 	}
 	return ids
+}
+
+// keysOf returns which keys were published when a list was signed.
+func keysOf(token string) string {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return ""
+	}
+	var signed claims.StatusListToken
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(payload, &signed) != nil {
+		return ""
+	}
+	return signed.Keys
 }

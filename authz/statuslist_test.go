@@ -22,6 +22,7 @@ import (
 type sealSigner struct {
 	mu      sync.Mutex
 	key     string
+	others  []string
 	missing bool
 	signed  int
 }
@@ -33,21 +34,28 @@ func (s *sealSigner) Sign(algorithm, typ string, payload []byte) (string, error)
 		return "", errors.New("no key")
 	}
 	s.signed++
-	return strings.Join([]string{algorithm, typ, base64.RawURLEncoding.EncodeToString(payload), s.key}, "~"), nil
+	return strings.Join([]string{algorithm + "~" + typ, base64.RawURLEncoding.EncodeToString(payload), s.key}, "."), nil
 }
 
 func (s *sealSigner) Verify(token, typ string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	parts := strings.Split(token, "~")
-	if len(parts) != 4 || parts[0] != "RS256" || parts[1] != typ || parts[3] != s.key {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 || parts[0] != "RS256~"+typ || parts[2] != s.key {
 		return nil, errors.New("not signed")
 	}
-	return base64.RawURLEncoding.DecodeString(parts[2])
+	return base64.RawURLEncoding.DecodeString(parts[1])
 }
 
-func (s *sealSigner) Published(token string) bool {
-	_, err := s.Verify(token, claims.TypeStatusList)
+func (s *sealSigner) KeyIDs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string{s.key}, s.others...)
+}
+
+// publishes reports whether the signer's key has signed the list.
+func (s *sealSigner) publishes(list authz.SignedStatusList) bool {
+	_, err := s.Verify(list.Token, claims.TypeStatusList)
 	return err == nil
 }
 
@@ -191,7 +199,7 @@ func TestStatusLists_FirstChangeAtOnceThenFourASecond(t *testing.T) {
 		token, list := p.read(got[len(got)-1])
 		want := claims.StatusListToken{
 			Issuer: issuer, Subject: issuer + "/oauth/status-lists/one", IssuedAt: got[len(got)-1].Version / 1000, ExpiresAt: got[len(got)-1].Version/1000 + 900,
-			TTL: 30, Version: got[len(got)-1].Version, StatusList: token.StatusList,
+			TTL: 30, Version: got[len(got)-1].Version, Keys: claims.KeysTag([]string{"k"}), StatusList: token.StatusList,
 		}
 		if token != want || token.StatusList.Bits != 1 {
 			t.Errorf("token = %+v, want %+v", token, want)
@@ -288,10 +296,19 @@ func TestStatusLists_CompromisedKey(t *testing.T) {
 		p.end("list3", 5)
 		p.run()
 		time.Sleep(time.Minute)
-		p.lists.KeysChanged() // by a rotation: all can be verified
+		p.lists.KeysChanged() // in nothing that is published
 		time.Sleep(time.Second)
 		if n := p.signer.signatures(); n != 70 {
 			t.Errorf("%d signatures, want those of 70 lists", n)
+		}
+		// Another key has come or gone: verifiers are told by new versions.
+		p.signer.mu.Lock()
+		p.signer.others = []string{"another"}
+		p.signer.mu.Unlock()
+		p.lists.KeysChanged()
+		time.Sleep(time.Second)
+		if n := p.signer.signatures(); n != 140 {
+			t.Errorf("%d signatures, want those of 70 lists once more", n)
 		}
 		p.signer.replaceKey("new")
 		p.lists.KeysChanged()
@@ -496,7 +513,7 @@ func TestStatusLists_ClockGoesBack(t *testing.T) {
 		p.signer.replaceKey("new")
 		p.lists.KeysChanged()
 		time.Sleep(time.Second)
-		if !p.signer.Published(p.lists.All()[0].Token) {
+		if !p.signer.publishes(p.lists.All()[0]) {
 			t.Error("a list of a version of the future is not signed with the new key")
 		}
 		if token.IssuedAt > time.Now().Unix() || before.Version <= time.Now().Add(29*time.Minute).UnixMilli() {
@@ -516,7 +533,7 @@ func TestStatusLists_CompromisedWithinThePause(t *testing.T) {
 		p.signer.replaceKey("new")
 		p.lists.KeysChanged()
 		time.Sleep(time.Second)
-		if !p.signer.Published(p.lists.All()[0].Token) {
+		if !p.signer.publishes(p.lists.All()[0]) {
 			t.Error("a second later the list is still as the compromised key signed it")
 		}
 	})

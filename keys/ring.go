@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -138,19 +140,13 @@ func (r *Ring) Verify(token, typ string) ([]byte, error) {
 	return payload, nil
 }
 
-// Published reports whether the key that a compact JWS names is published. It
-// looks at nothing but the header.
-func (r *Ring) Published(token string) bool {
-	head, _, _ := strings.Cut(token, ".")
-	raw, err := base64.RawURLEncoding.DecodeString(head)
-	var header struct {
-		KeyID string `json:"kid"`
-	}
+// KeyIDs returns the ids of all published keys.
+func (r *Ring) KeyIDs() []string {
 	state := r.current.Load()
-	if err != nil || json.Unmarshal(raw, &header) != nil || state == nil {
-		return false
+	if state == nil {
+		return nil
 	}
-	return state.public[header.KeyID] != nil
+	return slices.Sorted(maps.Keys(state.public))
 }
 
 // wellFormed reports whether token is three canonical base64url parts: the

@@ -412,3 +412,22 @@ func TestTE16_CORS(t *testing.T) {
 		}
 	}
 }
+
+// A browser asks its user for a password when an answer to a script names the
+// scheme Basic.
+func TestCA05_NoPromptInBrowsers(t *testing.T) {
+	s := newServer(t)
+	r := s.form(tokenURL, "grant_type", "password", "client_id", "unknown", "username", "x", "password", "y")
+	r.Header.Set("Origin", "https://spa.example")
+	a := s.do(r)
+	wantAnswer(t, a, http.StatusUnauthorized, "invalid_client")
+	if challenge := a.Header.Get("WWW-Authenticate"); challenge != `OAuth realm="`+issuer+`"` {
+		t.Errorf("challenge of an answer to a script = %q", challenge)
+	}
+	r = s.form(tokenURL, "grant_type", "client_credentials")
+	r.Header.Set("Origin", "https://spa.example")
+	r.SetBasicAuth("robot", "wrong")
+	if challenge := s.do(r).Header.Get("WWW-Authenticate"); !strings.HasPrefix(challenge, "Basic ") {
+		t.Errorf("challenge after Basic was used = %q", challenge)
+	}
+}

@@ -1,5 +1,12 @@
 package claims
 
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strings"
+)
+
 // TypeStatusList is the "typ" header of a status list token
 // (draft-ietf-oauth-status-list section 5.1).
 const TypeStatusList = "statuslist+jwt"
@@ -36,8 +43,17 @@ type StatusListToken struct {
 	TTL       int64  `json:"ttl"`
 	// Version rises with every token of the list. It is what the stream of
 	// changes names, and the parameter "v" of an address that never changes.
-	Version    int64      `json:"version"`
+	Version int64 `json:"version"`
+	// Keys is the KeysTag of the issuer's keys at that time. It tells a verifier
+	// that keys have come or gone.
+	Keys       string     `json:"keys,omitempty"`
 	StatusList StatusList `json:"status_list"`
+}
+
+// KeysTag names a set of keys by their ids, in any order.
+func KeysTag(ids []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(ids)), "\n")))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
 // StatusList is the list itself: base64url of the zlib-compressed array with

@@ -59,6 +59,9 @@ func (f fetcher) get(ctx context.Context, address, accept, etag string, limit in
 		return document{}, err
 	}
 	request.Header.Set("Accept", accept)
+	if etag == "" {
+		request.Header.Set("Cache-Control", "no-cache") // it is asked for because something has changed
+	}
 	if etag != "" {
 		request.Header.Set("If-None-Match", etag)
 	}

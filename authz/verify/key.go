@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"math/big"
 
+	"chancery/authz/claims"
+
 	"github.com/go-jose/go-jose/v4"
 )
 
@@ -52,14 +54,14 @@ func (k *key) verify(signed, signature []byte) bool {
 // parseKeys reads a JWK set (RFC 7517). Keys that are for none of Algorithms are
 // passed over, since an issuer may publish others; a set that
 // holds a private key is refused as a whole.
-func parseKeys(body []byte) (map[string]*key, error) {
+func parseKeys(body []byte) (*keySet, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(body, &set); err != nil {
 		return nil, fmt.Errorf("JWK set: %w", err)
 	}
-	keys := map[string]*key{}
+	keys, ids := map[string]*key{}, []string{}
 	for _, raw := range set.Keys {
 		var jwk jose.JSONWebKey
 		if err := jwk.UnmarshalJSON(raw); err != nil {
@@ -68,6 +70,7 @@ func parseKeys(body []byte) (map[string]*key, error) {
 		if !jwk.IsPublic() {
 			return nil, errors.New("JWK set: holds a key that is not public")
 		}
+		ids = append(ids, jwk.KeyID)
 		k := &key{id: jwk.KeyID, public: jwk.Key}
 		if k.alg = algorithmOf(jwk); k.alg == "" || k.id == "" || len(k.id) > maxKeyID {
 			continue
@@ -80,7 +83,7 @@ func parseKeys(body []byte) (map[string]*key, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("JWK set: holds no key that can be used")
 	}
-	return keys, nil
+	return &keySet{byID: keys, tag: claims.KeysTag(ids)}, nil
 }
 
 // algorithmOf returns the one algorithm of a key that is for signatures, or ""

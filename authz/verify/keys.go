@@ -20,14 +20,18 @@ const (
 	maxKeyAge     = 24 * time.Hour
 	// retryPause is the pause after a fetch that failed.
 	retryPause = 10 * time.Second
+	// firstRetry is that while there are no keys that could be used.
+	firstRetry = time.Second
 	// listKeyPause is the least time between two fetches because a list was
 	// signed with an unknown key.
-	listKeyPause = 5 * time.Second
+	listKeyPause = 2 * time.Second
 )
 
 // keySet is what the issuer published at one time. It is never changed.
 type keySet struct {
 	byID map[string]*key
+	// tag names the set as status lists do.
+	tag string
 	// fetched is when the set was had, fresh until when it need not be fetched.
 	fetched, fresh time.Time
 }
@@ -68,10 +72,15 @@ type keyStore struct {
 	// not among the keys. Lists, which come from the issuer itself, have a
 	// budget of their own that strangers with their tokens cannot use up.
 	forTokens, forLists budget
-	// uri is that of the JWK set, from the metadata, until uriFresh. Only the
-	// flight touches both.
-	uri      string
-	uriFresh time.Time
+	told                atomic.Pointer[news]
+	// place is where the JWK set is, by the metadata.
+	place atomic.Pointer[keyPlace]
+}
+
+// keyPlace is an address that is good until fresh.
+type keyPlace struct {
+	uri   string
+	fresh time.Time
 }
 
 // find returns the key with the id. The error is an InvalidTokenError when the
@@ -101,6 +110,35 @@ func (s *keyStore) find(ctx context.Context, id string, unknown *budget) (*key, 
 	return nil, refuse(UnknownKey)
 }
 
+// agree has the keys fetched again if a status list says that others are
+// published by now.
+func (s *keyStore) agree(ctx context.Context, tag string) {
+	if tag == "" || tag == s.current.Load().tag {
+		return
+	}
+	s.told.Store(&news{tag: tag, at: s.now()})
+	s.follow(ctx)
+}
+
+// news is that other keys are published.
+type news struct {
+	tag string
+	at  time.Time
+}
+
+// newsLife is how long to look for the keys that a list told of. The node that
+// was asked for them may not have heard of them yet.
+const newsLife = time.Minute
+
+// follow looks for the keys that a list told of until it finds them.
+func (s *keyStore) follow(ctx context.Context) {
+	told, set := s.told.Load(), s.current.Load()
+	if told == nil || set == nil || told.tag == set.tag || s.now().Sub(told.at) > newsLife || !s.forLists.spend(s.now()) {
+		return
+	}
+	_ = s.flight.do(ctx, s.fetch) // the log has it
+}
+
 // refresh makes sure that there are keys. Those that are no longer fresh are
 // fetched again, by one caller, and used for maxStale when they cannot be.
 func (s *keyStore) refresh(ctx context.Context) error {
@@ -109,7 +147,11 @@ func (s *keyStore) refresh(ctx context.Context) error {
 		return nil
 	}
 	usable := set != nil && now.Before(set.fetched.Add(s.maxStale))
-	recent, busy := within(retryPause, s.tried.Load(), now.UnixNano()), s.flight.busy()
+	pause := retryPause
+	if !usable {
+		pause = firstRetry
+	}
+	recent, busy := within(pause, s.tried.Load(), now.UnixNano()), s.flight.busy()
 	if usable && (recent || busy) {
 		return nil
 	}
@@ -133,24 +175,26 @@ func (s *keyStore) fetch(ctx context.Context) error {
 		s.tried.Store(0)
 	case !errors.Is(err, context.Canceled): // nobody waited any more
 		s.tried.Store(s.now().UnixNano())
-		s.uri = "" // it may have moved
+		s.place.Store(nil) // it may have moved
 		s.log.WarnContext(ctx, "the issuer's keys cannot be fetched", "error", err)
 	}
 	return err
 }
 
 func (s *keyStore) fetchKeys(ctx context.Context) error {
-	if err := s.discover(ctx); err != nil {
-		return err
-	}
-	d, err := s.fetcher.get(ctx, s.uri, "application/jwk-set+json, application/json", "", maxDocument)
+	uri, err := s.discover(ctx)
 	if err != nil {
 		return err
 	}
-	next := &keySet{fetched: s.now()}
-	if next.byID, err = parseKeys(d.body); err != nil {
+	d, err := s.fetcher.get(ctx, uri, "application/jwk-set+json, application/json", "", maxDocument)
+	if err != nil {
 		return err
 	}
+	next, err := parseKeys(d.body)
+	if err != nil {
+		return err
+	}
+	next.fetched = s.now()
 	next.fresh = next.fetched.Add(keep(d))
 	if before := s.current.Load(); before != nil {
 		// A key that was there stays the same object: what it has verified is
@@ -174,31 +218,31 @@ func keep(d document) time.Duration {
 	return min(max(age-d.age, minKeyAge), maxKeyAge)
 }
 
-// discover reads the issuer's metadata (RFC 8414) unless it is known.
-func (s *keyStore) discover(ctx context.Context) error {
-	if s.uri != "" && s.now().Before(s.uriFresh) {
-		return nil
+// discover returns where the keys are, by the issuer's metadata (RFC 8414).
+func (s *keyStore) discover(ctx context.Context) (string, error) {
+	if known := s.place.Load(); known != nil && s.now().Before(known.fresh) {
+		return known.uri, nil
 	}
 	// Section 3: inserted between host and path.
 	place := *s.origin
 	place.Path = "/.well-known/oauth-authorization-server" + strings.TrimSuffix(s.origin.Path, "/")
 	d, err := s.fetcher.get(ctx, place.String(), "application/json", "", maxDocument)
 	if err != nil {
-		return err
+		return "", err
 	}
 	var metadata struct {
 		Issuer  string `json:"issuer"`
 		JWKSURI string `json:"jwks_uri"`
 	}
 	if err := json.Unmarshal(d.body, &metadata); err != nil {
-		return fmt.Errorf("metadata: %w", err)
+		return "", fmt.Errorf("metadata: %w", err)
 	}
 	if metadata.Issuer != s.issuer { // section 3.3
-		return errors.New("metadata: is of another issuer")
+		return "", errors.New("metadata: is of another issuer")
 	}
 	if !secure(metadata.JWKSURI, s.origin) {
-		return errors.New("metadata: jwks_uri is missing or not https")
+		return "", errors.New("metadata: jwks_uri is missing or not https")
 	}
-	s.uri, s.uriFresh = metadata.JWKSURI, s.now().Add(keep(d))
-	return nil
+	s.place.Store(&keyPlace{uri: metadata.JWKSURI, fresh: s.now().Add(keep(d))})
+	return metadata.JWKSURI, nil
 }

@@ -16,6 +16,7 @@ type listState struct {
 	// version is 0 for an issuer that numbers none.
 	version  int64
 	issuedAt int64
+	keys     string
 	expires  time.Time
 	ttl      time.Duration
 	etag     string
@@ -50,7 +51,7 @@ func (s *listStore) read(ctx context.Context, uri, token string, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	next := &listState{version: c.Version, issuedAt: c.IssuedAt, expires: now.Add(maxListAge), ttl: defaultListAge}
+	next := &listState{keys: c.Keys, version: c.Version, issuedAt: c.IssuedAt, expires: now.Add(maxListAge), ttl: defaultListAge}
 	if c.ExpiresAt != 0 {
 		next.expires = time.Unix(min(c.ExpiresAt, now.Add(maxListLife).Unix()), 0)
 	}
@@ -106,6 +107,8 @@ func parseList(payload []byte) (claims.StatusListToken, error) {
 			ok = number(&c.TTL, value) && c.TTL > 0
 		case "version":
 			ok = number(&c.Version, value)
+		case "keys":
+			c.Keys, ok = asString(value)
 		case "status_list":
 			return readObject(value, inner)
 		}

@@ -378,3 +378,19 @@ func TestClockGoesBack(t *testing.T) {
 		wantGood(t, "a token of a new key", v, i.token(8))
 	})
 }
+
+// A verifier that starts while the issuer is down is ready soon after it is up.
+func TestStartDuringAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		v := i.verifier()
+		token := i.token(7)
+		i.down(true)
+		running(t, v)
+		wantUnavailable(t, "during the outage", v, token)
+		time.Sleep(30 * time.Second)
+		i.down(false)
+		time.Sleep(2 * time.Second)
+		wantGood(t, "two seconds after it", v, token)
+	})
+}

@@ -213,13 +213,22 @@ func (s *listStore) fetchList(ctx context.Context, h *heldList, version int64) e
 		return errors.New("status list: " + err.Error()) // it is not the caller's token that is invalid
 	}
 	next.etag = d.etag
+	if err := h.store(next, now, d.age); err != nil {
+		return err
+	}
+	s.keys.agree(ctx, next.keys)
+	return nil
+}
+
+// store puts a newer version in the place of the one that is held.
+func (h *heldList) store(next *listState, now time.Time, age time.Duration) error {
 	h.storing.Lock()
 	defer h.storing.Unlock()
 	if held := h.current.Load(); held != nil && now.Before(held.expires) && next.olderThan(held) {
 		return errors.New("status list: older than the one that is held")
 	}
 	h.current.Store(next)
-	h.renew(next, now, d.age)
+	h.renew(next, now, age)
 	return nil
 }
 

@@ -296,6 +296,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for ctx.Err() == nil {
 		_ = v.keys.refresh(ctx) // the log has it, and so has whoever needs a key
+		v.keys.follow(ctx)
 		v.lists.refreshDue(ctx)
 		select {
 		case <-ticker.C:

@@ -474,7 +474,7 @@ func TestBrowserDemo(t *testing.T) {
 	if ms, err := strconv.Atoi(took); err != nil || ms > 2000 {
 		t.Errorf("from the click until the 401: %s ms, want about a second", took)
 	}
-	if state, text := device("Phone", `d.querySelector("#state").textContent`), device("Phone", `d.querySelector("#log").textContent`); state != "signed out" || !strings.Contains(text, "the session was revoked") {
+	if state, text := device("Phone", `d.querySelector("#state").textContent`), device("Phone", `d.querySelector("#log").textContent`); state != "signed out" || !strings.Contains(text, "the session was ended") {
 		t.Errorf("the phone is %s and says %s", state, text)
 	}
 	if state := device("Laptop", `d.querySelector("#state").textContent`); state != "signed in" {

@@ -27,7 +27,7 @@ func TestVerifyNeedsLittle(t *testing.T) {
 	}
 }
 
-// TestOutsideModule makes a module of a resource server that imports
+// TestOutsideModule makes a module of README's resource server, which imports
 // authz/verify, and looks at what it gets with it.
 func TestOutsideModule(t *testing.T) {
 	root, err := filepath.Abs("../..")
@@ -36,29 +36,16 @@ func TestOutsideModule(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"go.mod": "module example.com/orders\n\ngo 1.26\n\nrequire chancery v0.0.0\n\nreplace chancery => " + root + "\n",
-		"main.go": `package main
-
-import (
-	"net/http"
-
-	"chancery/authz/verify"
-)
-
-func main() {
-	v, err := verify.New("https://login.example", "https://api.example", verify.Options{})
-	if err != nil {
-		panic(err)
-	}
-	http.Handle("/", v.Require("orders:read")(http.NotFoundHandler()))
-}
-`,
+		"go.mod":  "module example.com/notes\n\ngo 1.26\n",
+		"main.go": recipe(t, "main.go", "http://localhost:8080"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, args := range [][]string{{"mod", "tidy"}, {"build", "-o", filepath.Join(dir, "orders"), "."}} {
+	for _, args := range [][]string{
+		{"mod", "edit", "-replace", "chancery=" + root}, {"mod", "tidy"}, {"build", "-o", filepath.Join(dir, "notes"), "."},
+	} {
 		command := exec.Command("go", args...)
 		command.Dir = dir
 		// What it needs is in the module cache, since this module needs it too.

@@ -345,14 +345,19 @@ export class Chancery extends EventTarget {
   /** @param {News} news */
   #tell(news) {
     this.#channel.postMessage(news);
-    this.dispatchEvent(new CustomEvent("change", { detail: news.change }));
+    this.#dispatch(news.change);
+  }
+
+  /** @param {Change} change */
+  #dispatch({ kind, cause }) {
+    this.dispatchEvent(new CustomEvent("change", { detail: cause ? { kind, cause } : { kind } }));
   }
 
   /** @param {News} news */
   #hear(news) {
     this.#access = news.kind === "token" ? news.access : null;
     this.#signedIn = news.kind === "token";
-    this.dispatchEvent(new CustomEvent("change", { detail: news.change }));
+    this.#dispatch(news.change);
   }
 
   /** @returns {Promise<Stored | null>} */
@@ -389,7 +394,7 @@ export class Chancery extends EventTarget {
     const body = new URLSearchParams({ client_id: clientId });
     for (const [name, value] of Object.entries(form)) if (value) body.append(name, value);
     for (const pause of [...retries, null]) {
-      let failure = new ChanceryError("network", "The server's answer did not come.");
+      let failure = new ChanceryError("network", "The server's answer did not come, or the client does not allow this page's origin.");
       try {
         const response = await fetch(issuer + path, {
           method: "POST", body, cache: "no-store", redirect: "error", referrerPolicy: "no-referrer",
@@ -397,7 +402,9 @@ export class Chancery extends EventTarget {
         });
         const answer = parse(await response.text());
         if (response.ok && complete(answer)) return answer;
-        if (!response.ok) {
+        if (response.ok) {
+          failure = new ChanceryError("network", "The answer is not that of a token endpoint, or the option cookie does not fit the client.");
+        } else {
           failure = new ChanceryError(answer.error ?? "server_error", answer.error_description ?? response.statusText, {
             status: response.status, cause: answer.cause, retryAfter: Number(response.headers.get("Retry-After")) || undefined,
           });

@@ -74,7 +74,7 @@ func (r Responder) head(c *gin.Context, err error, status int, body oauthError) 
 	}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		if challenge := r.challenge(body); challenge != "" {
+		if challenge := r.challenge(c, body); challenge != "" {
 			c.Header("WWW-Authenticate", challenge)
 		}
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
@@ -86,9 +86,13 @@ func (r Responder) head(c *gin.Context, err error, status int, body oauthError) 
 }
 
 // challenge says how to do better, where that is a matter of authentication.
-func (r Responder) challenge(body oauthError) string {
+func (r Responder) challenge(c *gin.Context, body oauthError) string {
 	switch body.Error {
 	case authz.InvalidClient:
+		if c.GetHeader("Origin") != "" && c.GetHeader("Authorization") == "" {
+			// A browser would ask its user for a name and a password.
+			return `OAuth realm="` + r.Realm + `"`
+		}
 		return `Basic realm="` + r.Realm + `", charset="UTF-8"`
 	case authz.InvalidToken, ErrNoToken.Code:
 		return r.bearerChallenge(body, "")

@@ -104,7 +104,7 @@ func (s *Server) Run(ctx context.Context) error { return s.verifier.Run(ctx) }
 // guard answers requests to this host alone, so that no name that a stranger
 // has pointed at the loopback address leads here, and sets headers.
 func (s *Server) guard(next http.Handler) http.Handler {
-	policy := "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self' " + s.options.Issuer + "; connect-src 'self' " + s.options.Issuer +
+	policy := "default-src 'none'; style-src 'self'; img-src data:; script-src 'self' " + s.options.Issuer + "; connect-src 'self' " + s.options.Issuer +
 		"; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Host != s.host {

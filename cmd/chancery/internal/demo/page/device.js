@@ -50,9 +50,11 @@ function countDown() {
 }
 
 session.addEventListener("change", ({ detail }) => {
-  const reasons = { admin: "an admin ended the session", revoked: "the session was revoked", reuse_detected: "a stolen token was detected", logout: "signed out" };
-  if (detail.kind === "signed-out") {
-    say(`Signed out: ${reasons[detail.cause] ?? detail.cause ?? "the session is over"}.`, "bad");
+  const reasons = { revoked: "the session was ended", reuse_detected: "a stolen token was detected" };
+  if (detail.cause === "logout") {
+    say("You signed out.");
+  } else if (detail.kind === "signed-out") {
+    say(`The API answers 401, and a refresh finds that ${reasons[detail.cause] ?? "the session is over"}.`, "bad");
   } else {
     lifetime = session.expiresAt - Date.now();
     say(detail.kind === "login" ? "Signed in." : `Refreshed silently${detail.cause ? ` (${detail.cause})` : ""}.`, detail.kind === "login" ? "good" : "renewed");
@@ -102,7 +104,6 @@ async function call(path, init) {
   tick(response.ok ? "good" : "bad");
   if (response.status === 401) {
     stage.postMessage({ refused: lastSession, at: Date.now() });
-    say("The API answers 401.", "bad");
   }
   if (response.ok) show(await response.json());
   return response.ok;

@@ -58,7 +58,7 @@ function row(session) {
   name.textContent = devices.get(session.id) ?? "a device";
   const since = document.createElement("span");
   since.className = "quiet";
-  const times = ["not refreshed yet", "refreshed once"][session.refreshes] ?? `refreshed ${session.refreshes} times`;
+  const times = ["not refreshed yet", "refreshed once", "refreshed twice"][session.refreshes] ?? `refreshed ${session.refreshes} times`;
   since.textContent = `since ${new Date(session.created_at).toLocaleTimeString([], { hour12: false })}, ${times}`;
   text.append(name, since);
   const button = document.createElement("button");
@@ -72,7 +72,14 @@ function row(session) {
 let last = "";
 async function draw() {
   const sessions = await ask("/admin/sessions").catch(() => null);
-  if (!sessions) return;
+  if (!sessions) {
+    const over = document.createElement("p");
+    over.className = "empty";
+    over.textContent = "The demo has ended.";
+    list.replaceChildren(over);
+    last = "";
+    return;
+  }
   const now = JSON.stringify([sessions, ...devices]);
   if (now === last) return; // a button must not vanish under the pointer
   last = now;
