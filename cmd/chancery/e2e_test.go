@@ -121,12 +121,13 @@ func TestRefreshesAddNoRow(t *testing.T) {
 	})
 }
 
-// countRows returns how many rows all tables hold together.
+// countRows returns how many rows all tables hold together, but for the leases
+// of background work, which begins when it pleases.
 func countRows(t *testing.T, env []string) (total int64) {
 	t.Helper()
 	for _, table := range []string{
 		"clients", "client_resources", "resources", "users", "refresh_families", "status_lists", "denied_tokens",
-		"security_events", "signing_keys", "work_leases", "account_confirmations",
+		"security_events", "signing_keys", "status_changes", "account_confirmations",
 	} {
 		n, err := strconv.ParseInt(queryAll(t, env, "SELECT CAST(count(*) AS TEXT) FROM "+table)[0], 10, 64)
 		if err != nil {
