@@ -63,8 +63,8 @@ func NewStatusLists(settings StatusSettings, store StatusListStore, signer Statu
 
 // Find returns the newest version of the list with the id, which is at least
 // version. The database is read only when this node holds no such version. The
-// error is ErrNotFound when there is none there either: no such list, or none
-// that was signed.
+// error is ErrNotFound when there is none there either, and wraps ErrUnavailable
+// when a list was opened and nobody has signed it in time.
 func (s *StatusLists) Find(ctx context.Context, id string, version int64) (SignedStatusList, error) {
 	if list, ok := s.lists()[id]; ok && list.Version >= version {
 		return list, nil

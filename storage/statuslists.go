@@ -168,7 +168,10 @@ func (db *DB) retireLists(ctx context.Context, limits authz.PurgeLimits) (int, e
 		if err := tx.Raw(remove, string(authz.StatusSessions), before, before, limits.Limit).Scan(&retired).Error; err != nil || len(retired) == 0 {
 			return err
 		}
-		return tx.Where("list_id IN ?", retired).Delete(&statusChangeRow{}).Error
+		if err := tx.Where("list_id IN ?", retired).Delete(&statusChangeRow{}).Error; err != nil {
+			return err
+		}
+		return db.announce(tx, statusVersion) // so that all nodes forget them
 	})
 	return len(retired), err
 }

@@ -116,6 +116,14 @@ func TestWatcherHearsOfStatusLists(t *testing.T) {
 		receive(t, "an entry that has ended, on the node itself", own)
 		publish(1)
 		receive(t, "its publication", published)
+		_, err = db.LeaseIndexes(t.Context(), authz.LeaseRequest{Kind: authz.StatusSessions, Count: 8, Now: authztest.T0, NewList: authz.Lease{List: "full", Key: []byte{1}, Capacity: 8, End: 8}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := db.Purge(t.Context(), authz.PurgeLimits{ListsBefore: authztest.T0.Add(time.Hour), Limit: 10}); err != nil || n != 1 {
+			t.Fatalf("Purge = %d, %v, want the full list gone", n, err)
+		}
+		receive(t, "a list that has retired", published)
 	})
 }
 

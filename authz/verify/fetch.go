@@ -52,17 +52,23 @@ type document struct {
 	maxAge, age time.Duration
 }
 
-// get fetches a document of at most limit bytes.
+// anew in place of an entity tag asks for what the issuer itself has now, past
+// all caches in between.
+const anew = "no-cache"
+
+// get fetches a document of at most limit bytes: one that does not have the
+// entity tag, which may be empty, or anew.
 func (f fetcher) get(ctx context.Context, address, accept, etag string, limit int64) (document, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return document{}, err
 	}
 	request.Header.Set("Accept", accept)
-	if etag == "" {
-		request.Header.Set("Cache-Control", "no-cache") // it is asked for because something has changed
-	}
-	if etag != "" {
+	switch etag {
+	case "":
+	case anew:
+		request.Header.Set("Cache-Control", anew)
+	default:
 		request.Header.Set("If-None-Match", etag)
 	}
 	response, err := f.client.Do(request)
@@ -75,7 +81,7 @@ func (f fetcher) get(ctx context.Context, address, accept, etag string, limit in
 		d.age = time.Duration(seconds) * time.Second
 	}
 	switch {
-	case response.StatusCode == http.StatusNotModified && etag != "":
+	case response.StatusCode == http.StatusNotModified && request.Header.Get("If-None-Match") != "":
 		d.notModified = true
 		return d, nil
 	case response.StatusCode != http.StatusOK:

@@ -22,8 +22,8 @@ const (
 	retryPause = 10 * time.Second
 	// firstRetry is that while there are no keys that could be used.
 	firstRetry = time.Second
-	// listKeyPause is the least time between two fetches because a list was
-	// signed with an unknown key.
+	// listKeyPause is the least time between two fetches because a list names
+	// keys that are not here.
 	listKeyPause = 2 * time.Second
 )
 
@@ -65,14 +65,16 @@ type keyStore struct {
 
 	current atomic.Pointer[keySet]
 	flight  flight
-	// tried is when a fetch last failed, in nanoseconds since the epoch; 0 when
+	// failed is when a fetch last failed, in nanoseconds since the epoch; 0 when
 	// the last one did not.
-	tried atomic.Int64
-	// forTokens and forLists bound the fetches for the sake of key ids that are
-	// not among the keys. Lists, which come from the issuer itself, have a
-	// budget of their own that strangers with their tokens cannot use up.
+	failed atomic.Int64
+	// forTokens and forLists bound the fetches for the sake of keys that a token
+	// or a list names and that are not here. Lists, which come from the issuer
+	// itself, have a budget of their own that strangers with their tokens cannot
+	// use up.
 	forTokens, forLists budget
-	told                atomic.Pointer[news]
+	// told is what a list has last told of the keys.
+	told atomic.Pointer[news]
 	// place is where the JWK set is, by the metadata.
 	place atomic.Pointer[keyPlace]
 }
@@ -96,7 +98,7 @@ func (s *keyStore) find(ctx context.Context, id string, unknown *budget) (*key, 
 	// A key that is new, or made up. One fetch in a while tells; whoever comes
 	// while it is under way waits for it too.
 	if s.flight.busy() || unknown.spend(s.now()) {
-		if err := s.flight.do(ctx, s.fetch); err != nil {
+		if err := s.flight.do(ctx, s.fetchAnew); err != nil {
 			unknown.refund(s.now())
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
@@ -104,7 +106,7 @@ func (s *keyStore) find(ctx context.Context, id string, unknown *budget) (*key, 
 	if k := s.current.Load().byID[id]; k != nil {
 		return k, nil
 	}
-	if s.tried.Load() != 0 { // it may be a key that the issuer could not tell of
+	if s.failed.Load() != 0 { // it may be a key that the issuer could not tell of
 		return nil, fmt.Errorf("%w: the issuer's keys could not be fetched", ErrUnavailable)
 	}
 	return nil, refuse(UnknownKey)
@@ -136,7 +138,7 @@ func (s *keyStore) follow(ctx context.Context) {
 	if told == nil || set == nil || told.tag == set.tag || s.now().Sub(told.at) > newsLife || !s.forLists.spend(s.now()) {
 		return
 	}
-	_ = s.flight.do(ctx, s.fetch) // the log has it
+	_ = s.flight.do(ctx, s.fetchAnew) // the log has it
 }
 
 // refresh makes sure that there are keys. Those that are no longer fresh are
@@ -151,7 +153,7 @@ func (s *keyStore) refresh(ctx context.Context) error {
 	if !usable {
 		pause = firstRetry
 	}
-	recent, busy := within(pause, s.tried.Load(), now.UnixNano()), s.flight.busy()
+	recent, busy := within(pause, s.failed.Load(), now.UnixNano()), s.flight.busy()
 	if usable && (recent || busy) {
 		return nil
 	}
@@ -168,25 +170,30 @@ func (s *keyStore) refresh(ctx context.Context) error {
 }
 
 // fetch reads the metadata, if need be, and the keys.
-func (s *keyStore) fetch(ctx context.Context) error {
-	err := s.fetchKeys(ctx)
+func (s *keyStore) fetch(ctx context.Context) error { return s.note(ctx, s.fetchKeys(ctx, "")) }
+
+// fetchAnew is fetch when it is known that the keys have changed, or seems so.
+func (s *keyStore) fetchAnew(ctx context.Context) error { return s.note(ctx, s.fetchKeys(ctx, anew)) }
+
+// note remembers how a fetch has ended, and returns err.
+func (s *keyStore) note(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
-		s.tried.Store(0)
+		s.failed.Store(0)
 	case !errors.Is(err, context.Canceled): // nobody waited any more
-		s.tried.Store(s.now().UnixNano())
+		s.failed.Store(s.now().UnixNano())
 		s.place.Store(nil) // it may have moved
 		s.log.WarnContext(ctx, "the issuer's keys cannot be fetched", "error", err)
 	}
 	return err
 }
 
-func (s *keyStore) fetchKeys(ctx context.Context) error {
+func (s *keyStore) fetchKeys(ctx context.Context, etag string) error {
 	uri, err := s.discover(ctx)
 	if err != nil {
 		return err
 	}
-	d, err := s.fetcher.get(ctx, uri, "application/jwk-set+json, application/json", "", maxDocument)
+	d, err := s.fetcher.get(ctx, uri, "application/jwk-set+json, application/json", etag, maxDocument)
 	if err != nil {
 		return err
 	}

@@ -379,6 +379,33 @@ func TestClockGoesBack(t *testing.T) {
 	})
 }
 
+// Caches in between may answer, but not when other keys are looked for than they
+// may hold.
+func TestCachesAreAskedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		var past []string
+		i.answer = func(r *http.Request) *http.Response {
+			if r.Header.Get("Cache-Control") != "" {
+				past = append(past, r.URL.Path)
+			}
+			return nil
+		}
+		v := i.verifier()
+		wantGood(t, "a good token", v, i.token(7))
+		time.Sleep(11 * time.Minute)
+		wantGood(t, "when all is due again", v, i.token(7))
+		if len(past) != 0 {
+			t.Errorf("caches were passed by for %v", past)
+		}
+		i.edit(func() { i.keys = append([]testKey{newKey(t, "EdDSA")}, i.keys...) })
+		wantGood(t, "a new key", v, i.token(7))
+		if len(past) != 1 || past[0] != keysPath {
+			t.Errorf("for a new key caches were passed by for %v, want the keys alone", past)
+		}
+	})
+}
+
 // A verifier that starts while the issuer is down is ready soon after it is up.
 func TestStartDuringAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
