@@ -114,6 +114,18 @@ func (i *testIssuer) list(r *http.Request) *http.Response {
 	return answer
 }
 
+// answers makes the issuer answer one path with a status and a body.
+func (i *testIssuer) answers(path string, status int, body string) {
+	i.edit(func() {
+		i.answer = func(r *http.Request) *http.Response {
+			if r.URL.Path != path {
+				return nil
+			}
+			return text(r, status, body)
+		}
+	})
+}
+
 // edit changes the issuer.
 func (i *testIssuer) edit(change func()) {
 	i.mu.Lock()

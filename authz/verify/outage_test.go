@@ -163,12 +163,7 @@ func TestExpiredTokenHasNoListFetched(t *testing.T) {
 func TestMissingListIsAskedForSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(t)
-		i.answer = func(r *http.Request) *http.Response {
-			if r.URL.Path == listPath {
-				return text(r, http.StatusNotFound, "")
-			}
-			return nil
-		}
+		i.answers(listPath, http.StatusNotFound, "")
 		v := i.verifier()
 		running(t, v)
 		wantUnavailable(t, "no list", v, i.token(7))
@@ -186,14 +181,7 @@ func TestRS15_EmptyKeySet(t *testing.T) {
 		v := i.verifier()
 		token := i.token(7)
 		wantGood(t, "at first", v, token)
-		i.edit(func() {
-			i.answer = func(r *http.Request) *http.Response {
-				if r.URL.Path == keysPath {
-					return text(r, http.StatusOK, `{"message":"maintenance"}`)
-				}
-				return nil
-			}
-		})
+		i.answers(keysPath, http.StatusOK, `{"message":"maintenance"}`)
 		time.Sleep(20 * time.Minute)
 		wantGood(t, "with the keys of before", v, token)
 	})

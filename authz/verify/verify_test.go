@@ -557,12 +557,7 @@ func TestStalePolicy(t *testing.T) {
 func TestStaleOpenWithoutAnyList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(t)
-		i.answer = func(r *http.Request) *http.Response {
-			if r.URL.Path == listPath {
-				return text(r, http.StatusInternalServerError, "")
-			}
-			return nil
-		}
+		i.answers(listPath, http.StatusInternalServerError, "")
 		wantGood(t, "open", i.verifier(func(o *verify.Options) { o.Stale = verify.StaleOpen }), i.token(1))
 		wantUnavailable(t, "closed", i.verifier(), i.token(1))
 	})
@@ -592,14 +587,7 @@ func TestListsNeverGoBack(t *testing.T) {
 		token := i.token(7)
 		i.revoke(7)
 		wantBad(t, "revoked", v, token, verify.Revoked)
-		i.edit(func() {
-			i.answer = func(r *http.Request) *http.Response {
-				if r.URL.Path == listPath {
-					return text(r, http.StatusOK, old)
-				}
-				return nil
-			}
-		})
+		i.answers(listPath, http.StatusOK, old)
 		for range 10 {
 			time.Sleep(time.Minute)
 			wantBad(t, "an old list is sent", v, token, verify.Revoked)
