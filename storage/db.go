@@ -117,11 +117,11 @@ func openSQLite(options Options) (*DB, error) {
 		return nil, errors.New("database_url is neither a postgres:// address nor the path of a SQLite file") // it may hold a password
 	}
 	options.URL = path
-	write, err := openSQLitePool(path, 1)
+	write, err := openUnlocked(path, 1)
 	if err != nil {
 		return nil, err
 	}
-	read, err := openSQLitePool(path, sqliteReaders)
+	read, err := openUnlocked(path, sqliteReaders)
 	if err != nil {
 		return nil, errors.Join(err, closeGorm(write))
 	}
@@ -136,29 +136,35 @@ func openSQLite(options Options) (*DB, error) {
 // openTimeout bounds how long a file is waited for that others are opening.
 const openTimeout = 10 * time.Second
 
-// openUnlocked opens a pool. Several processes that open a new file at once
-// all switch it to write-ahead logging, which SQLite's own busy timeout does
-// not wait for.
-func openUnlocked(pool *sql.DB) (*gorm.DB, error) {
-	return backoff.Retry(context.Background(), func() (*gorm.DB, error) {
-		db, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
+// openUnlocked opens a pool of a file. Several processes that open a new file
+// at once all switch it to write-ahead logging, which SQLite's own busy timeout
+// does not wait for.
+func openUnlocked(path string, connections int) (*gorm.DB, error) {
+	db, err := backoff.Retry(context.Background(), func() (*gorm.DB, error) {
+		db, err := openSQLitePool(path, connections)
 		if err != nil && !isRetryable(err) {
 			err = backoff.Permanent(err)
 		}
 		return db, err
 	}, backoff.WithBackOff(briefly()), backoff.WithMaxElapsedTime(openTimeout))
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	return db, nil
 }
 
+// openSQLitePool opens a pool once. One that could not be used is closed, by
+// gorm too, and is of no use for another attempt.
 func openSQLitePool(path string, connections int) (*gorm.DB, error) {
 	pool, err := sql.Open(sqlite.DriverName, sqliteDSN(path))
 	if err != nil {
-		return nil, fmt.Errorf("open sqlite: %w", err)
+		return nil, err
 	}
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
-	db, err := openUnlocked(pool)
+	db, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
 	if err != nil {
-		return nil, errors.Join(openError(path, err), pool.Close())
+		return nil, errors.Join(err, pool.Close())
 	}
 	return db, nil
 }

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"net/url"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"chancery/authz/authztest"
 	"chancery/storage"
 	"chancery/storage/pgtest"
+
+	_ "github.com/glebarez/sqlite"
 )
 
 func TestManyProcessesMigrateAtOnce(t *testing.T) {
@@ -47,6 +50,38 @@ func TestManyProcessesMigrateAtOnce(t *testing.T) {
 				t.Errorf("MigrationStatus = %+v, %v, want every step applied", steps, err)
 			}
 		})
+	}
+}
+
+func TestOpenWaitsForWhoeverWritesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "busy.db")
+	other, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	writing, err := other.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		db, err := storage.Open(storage.Options{URL: path})
+		if err == nil {
+			err = db.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Fatalf("Open while another writes = %v, want it to wait", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err := writing.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Errorf("Open once the other is done: %v", err)
 	}
 }
 
