@@ -158,7 +158,7 @@ func (a *Accounts) user(ctx context.Context, id string) (User, error) {
 // is the one that was read.
 func (a *Accounts) change(kind EventKind, user User, clientID string, device Device, cause Cause) UserChange {
 	now := a.Service.now()
-	event := newEvent(kind, now)
+	event := NewEvent(kind, now)
 	event.UserID, event.ClientID, event.Device = user.ID, clientID, device
 	return UserChange{
 		UserID: user.ID, Epoch: user.AuthEpoch, Now: now, Event: event,

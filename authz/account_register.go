@@ -150,7 +150,7 @@ func (a *Accounts) createUser(ctx context.Context, client Client, caller Caller,
 	now := a.Service.now()
 	user.ID, user.AuthEpoch, user.SelfRegistered = newUserID(), 1, true
 	user.EmailVerifiedAt, user.CreatedAt, user.UpdatedAt = now, now, now
-	event := newEvent(EventUserCreated, now)
+	event := NewEvent(EventUserCreated, now)
 	event.UserID, event.ClientID, event.Device, event.Detail = user.ID, client.ID, caller.device(), "registered"
 	if err := a.Confirmations.RegisterUser(ctx, c.Hash, user, event); err != nil {
 		return User{}, used(err)

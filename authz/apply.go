@@ -26,8 +26,9 @@ type ApplyChanges struct {
 	InsertClients   []Client
 	UpdateClients   []Client
 	InsertUsers     []User
-	UserEvents      []Event
 	UpdateUsers     []UserUpdate
+	// Events are those of all changes but UpdateUsers.
+	Events []Event
 }
 
 // UserUpdate sets what a declaration decides of a user that exists.
@@ -138,6 +139,8 @@ type applyPlan struct {
 	lines   []AppliedChange
 }
 
+func (p *applyPlan) event(e Event) { p.changes.Events = append(p.changes.Events, e) }
+
 func (p *applyPlan) line(action, kind, name string, secret Secret) {
 	p.lines = append(p.lines, AppliedChange{Action: action, Kind: kind, Name: name, Secret: secret})
 }
@@ -152,12 +155,14 @@ func (p *applyPlan) resources(ctx context.Context, declared []Resource) error {
 		switch {
 		case errors.Is(err, ErrNotFound):
 			p.changes.InsertResources = append(p.changes.InsertResources, resource)
+			p.event(p.applier.Resources.event(EventResourceCreated, Resource{}, resource))
 			p.line("create", "resource", resource.URI, "")
 		case err != nil:
 			return err
 		case !existing.same(resource):
 			resource.CreatedAt = existing.CreatedAt
 			p.changes.UpdateResources = append(p.changes.UpdateResources, resource)
+			p.event(p.applier.Resources.event(EventResourceChanged, existing, resource))
 			p.line("update", "resource", resource.URI, "")
 		}
 	}
@@ -182,6 +187,7 @@ func (p *applyPlan) clients(ctx context.Context, declared []Client) error {
 				return err
 			}
 			p.changes.InsertClients = append(p.changes.InsertClients, created)
+			p.event(clients.event(EventClientCreated, Client{}, created))
 			p.line("create", "client", created.ID, secret)
 			continue
 		}
@@ -200,6 +206,7 @@ func (p *applyPlan) clients(ctx context.Context, declared []Client) error {
 		}
 		client.UpdatedAt = clients.now()
 		p.changes.UpdateClients = append(p.changes.UpdateClients, client)
+		p.event(clients.event(EventClientChanged, existing, client))
 		p.line("update", "client", client.ID, "")
 	}
 	return nil
@@ -253,7 +260,9 @@ func (p *applyPlan) users(ctx context.Context, declared []NewUser) error {
 				return err
 			}
 			p.changes.InsertUsers = append(p.changes.InsertUsers, user)
-			p.changes.UserEvents = append(p.changes.UserEvents, users.change(EventUserCreated, user.ID).Event)
+			event := users.change(EventUserCreated, user.ID).Event
+			event.Changes = user.differences(User{})
+			p.event(event)
 			p.line("create", "user", n.Username, "")
 			continue
 		}
@@ -283,6 +292,8 @@ func (p *applyPlan) users(ctx context.Context, declared []NewUser) error {
 				UserChange: users.change(EventUserChanged, existing.ID), Roles: roles, NewEmail: newEmail,
 				Email: after.Email, EmailName: after.EmailName, EmailVerifiedAt: after.EmailVerifiedAt,
 			}
+			after.Roles = roles
+			update.Event.Changes = after.differences(existing)
 			p.changes.UpdateUsers = append(p.changes.UpdateUsers, update)
 			p.line("update", "user", n.Username, "")
 		}

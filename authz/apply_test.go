@@ -124,7 +124,7 @@ func TestPurger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.store.InsertClient(t.Context(), authztest.SampleClient("app")); err != nil {
+	if err := f.store.InsertClient(t.Context(), authztest.SampleClient("app"), authztest.AnyEvent()); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 1201 {

@@ -36,6 +36,12 @@ const (
 	clientSecretTag            = "chcs_"
 )
 
+// How refresh tokens reach a client.
+const (
+	DeliveryBody   = "body"
+	DeliveryCookie = "cookie"
+)
+
 // Client is a registered client. Times are UTC; zero means never.
 type Client struct {
 	ID         string
@@ -81,6 +87,25 @@ type ClientSecret struct {
 	CreatedAt time.Time
 	// ExpiresAt is zero for a secret that does not expire.
 	ExpiresAt time.Time
+}
+
+// Disable disables the client at now, unless it is so already, or lets it in
+// again.
+func (c *Client) Disable(disabled bool, now time.Time) {
+	switch {
+	case !disabled:
+		c.DisabledAt = time.Time{}
+	case c.DisabledAt.IsZero():
+		c.DisabledAt = now.UTC().Truncate(time.Millisecond)
+	}
+}
+
+// Delivery returns how refresh tokens reach the client.
+func (c Client) Delivery() string {
+	if c.CookieDelivery {
+		return DeliveryCookie
+	}
+	return DeliveryBody
 }
 
 // Public reports whether the client has no secret.

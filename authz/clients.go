@@ -11,18 +11,19 @@ import (
 	"time"
 )
 
-// ClientStore keeps the registered clients. Each change tells the other nodes.
+// ClientStore keeps the registered clients. Each change is one transaction,
+// which stores the change's event and tells the other nodes.
 type ClientStore interface {
 	// Client returns the client with the id, or ErrNotFound.
 	Client(ctx context.Context, id string) (Client, error)
 	// InsertClient stores a new client; ErrConflict means that the id is taken.
-	InsertClient(ctx context.Context, client Client) error
+	InsertClient(ctx context.Context, client Client, event Event) error
 	// UpdateClient stores the client if its version is still client.Version,
 	// and raises it; ErrConflict means that it is not. ended, unless it is
 	// zero, is a status-list entry that ends in the same transaction.
-	UpdateClient(ctx context.Context, client Client, ended StatusRef) error
+	UpdateClient(ctx context.Context, client Client, ended StatusRef, event Event) error
 	// DeleteClient deletes the client, or returns ErrNotFound.
-	DeleteClient(ctx context.Context, id string) error
+	DeleteClient(ctx context.Context, id string, event Event) error
 	// ListClients returns clients from the newest to the oldest.
 	ListClients(ctx context.Context, page Page) ([]Client, error)
 }
@@ -36,7 +37,14 @@ type Clients struct {
 	Indexes  *Indexes
 	Sessions *Sessions
 	Now      func() time.Time
-	Actor    string
+	// Actor is stored with every event.
+	Actor string
+}
+
+// By returns a copy of c for the changes of an actor.
+func (c Clients) By(actor string) *Clients {
+	c.Actor = actor
+	return &c
 }
 
 // Create registers client and, unless it is public, returns its secret, which
@@ -50,10 +58,19 @@ func (c *Clients) Create(ctx context.Context, client Client) (Client, Secret, er
 	if client.Status, err = c.status(ctx, client); err != nil {
 		return Client{}, "", err
 	}
-	if err := c.Store.InsertClient(ctx, client); err != nil {
+	err = c.Store.InsertClient(ctx, client, c.event(EventClientCreated, Client{}, client))
+	if err != nil {
 		return Client{}, "", fmt.Errorf("create client: %w", named(err, "client", client.ID))
 	}
+	c.Lookup.Invalidate()
 	return client, secret, nil
+}
+
+// event returns what is stored beside a change of before to after.
+func (c *Clients) event(kind EventKind, before, after Client) Event {
+	event := NewEvent(kind, c.now())
+	event.ClientID, event.Actor, event.Changes = after.ID, c.Actor, after.differences(before)
+	return event
 }
 
 // NewClientSecret returns a random client secret, for a client that is created
@@ -134,56 +151,85 @@ func (c *Clients) List(ctx context.Context, page Page) ([]Client, error) {
 	return clients, nil
 }
 
-// Update lets edit change the client and stores the result. A client that
-// becomes disabled loses its sessions, in batches, after the flag is stored, and
-// its status-list entry together with it; one that is enabled again gets another
-// entry.
-func (c *Clients) Update(ctx context.Context, id string, edit func(*Client)) (Client, error) {
+// Update lets edit change the client and stores the result; an error of edit is
+// returned and changes nothing. A client that becomes disabled loses its
+// sessions, in batches, after the flag is stored, and its status-list entry
+// together with it; one that is enabled again gets another entry.
+func (c *Clients) Update(ctx context.Context, id string, edit func(*Client) error) (Client, error) {
+	return c.update(ctx, id, EventClientChanged, edit)
+}
+
+func (c *Clients) update(ctx context.Context, id string, kind EventKind, edit func(*Client) error) (Client, error) {
 	before, err := c.Find(ctx, id)
 	if err != nil {
 		return Client{}, err
 	}
 	after := before.clone()
-	edit(&after)
+	if err := edit(&after); err != nil {
+		return Client{}, err
+	}
 	after.ID, after.Version, after.UpdatedAt = before.ID, before.Version, c.now()
+	if err := c.checkUpdate(ctx, before, after); err != nil {
+		return Client{}, err
+	}
+	if err := c.store(ctx, kind, before, &after); err != nil {
+		return Client{}, err
+	}
+	if !after.DisabledAt.IsZero() {
+		err = c.endSessions(ctx, id, CauseClientDisabled) // again, if it was interrupted the last time
+	}
+	return after, err
+}
+
+// checkUpdate says whether before may become after.
+func (c *Clients) checkUpdate(ctx context.Context, before, after Client) error {
 	// A client that is only disabled, or given another secret, need not be
 	// valid by today's rules: that must work in any case.
 	unchanged := after
 	unchanged.Secrets = before.Secrets
 	if !unchanged.same(before) {
 		if err := c.validate(ctx, after); err != nil {
-			return Client{}, err
+			return err
 		}
 	}
 	if after.Public() != before.Public() {
-		return Client{}, invalidInput("a client cannot change between public and confidential")
+		return invalidInput("a client cannot change between public and confidential")
 	}
+	return nil
+}
+
+// store writes what before has become, and raises its version. A change that
+// changes nothing is none.
+func (c *Clients) store(ctx context.Context, kind EventKind, before Client, after *Client) (err error) {
+	if after.same(before) && after.DisabledAt.Equal(before.DisabledAt) {
+		*after = before
+		return nil
+	}
+	event := c.event(kind, before, *after)
 	var ended StatusRef
 	if !before.DisabledAt.IsZero() || !after.DisabledAt.IsZero() {
 		ended = before.Status
 	}
 	if !before.DisabledAt.IsZero() && after.DisabledAt.IsZero() {
 		// Nothing of before may come alive again.
-		if err := c.endSessions(ctx, id, CauseClientDisabled); err != nil {
-			return Client{}, err
+		if err := c.endSessions(ctx, after.ID, CauseClientDisabled); err != nil {
+			return err
 		}
 		after.TokensNotBefore = c.now()
-		if after.Status, err = c.status(ctx, after); err != nil {
-			return Client{}, err
+		if after.Status, err = c.status(ctx, *after); err != nil {
+			return err
 		}
 	}
-	err = c.Store.UpdateClient(ctx, after, ended)
+	err = c.Store.UpdateClient(ctx, *after, ended, event)
 	if errors.Is(err, ErrConflict) {
-		return Client{}, &Error{Code: Conflict, Description: fmt.Sprintf("client %q was changed meanwhile", id), Err: err}
+		return &Error{Code: Conflict, Description: fmt.Sprintf("client %q was changed meanwhile", after.ID), Err: err}
 	}
 	if err != nil {
-		return Client{}, fmt.Errorf("update client: %w", named(err, "client", id))
+		return fmt.Errorf("update client: %w", named(err, "client", after.ID))
 	}
+	c.Lookup.Invalidate()
 	after.Version++
-	if !after.DisabledAt.IsZero() {
-		err = c.endSessions(ctx, id, CauseClientDisabled) // again, if it was interrupted the last time
-	}
-	return after, err
+	return nil
 }
 
 func (c *Clients) endSessions(ctx context.Context, id string, cause Cause) error {
@@ -208,15 +254,17 @@ func (c *Clients) RotateSecret(ctx context.Context, id string, overlap time.Dura
 		return Client{}, "", invalidInput("overlap %s: want 0 to %s", overlap, maxOverlap)
 	}
 	secret := NewClientSecret()
-	client, err := c.Find(ctx, id)
+	client, err := c.update(ctx, id, EventSecretRotated, func(client *Client) error {
+		if client.Public() {
+			return invalidInput("client %q is public and has no secret", id)
+		}
+		client.replaceSecret(HashSecret(secret), overlap, c.now())
+		return nil
+	})
 	if err != nil {
 		return Client{}, "", err
 	}
-	if client.Public() {
-		return Client{}, "", invalidInput("client %q is public and has no secret", id)
-	}
-	client, err = c.Update(ctx, id, func(client *Client) { client.replaceSecret(HashSecret(secret), overlap, c.now()) })
-	return client, secret, err
+	return client, secret, nil
 }
 
 // replaceSecret makes hash that of the newest secret; the one before stays good
@@ -236,13 +284,20 @@ func (c *Client) replaceSecret(hash Hash, overlap time.Duration, now time.Time) 
 // Delete ends the client's sessions and deletes it. Sessions end first, so
 // that a failure in between leaves nothing alive without its client.
 func (c *Clients) Delete(ctx context.Context, id string) error {
-	disable := func(client *Client) { client.DisabledAt = c.now() }
-	if _, err := c.Update(ctx, id, disable); err != nil {
+	client, err := c.Update(ctx, id, func(client *Client) error {
+		client.DisabledAt = c.now()
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	if err := c.Store.DeleteClient(ctx, id); err != nil {
+	event := c.event(EventClientDeleted, client, Client{ID: id})
+	event.Changes = nil // its name is enough
+	event.Detail = validText(client.Name)
+	if err := c.Store.DeleteClient(ctx, id, event); err != nil {
 		return fmt.Errorf("delete client: %w", named(err, "client", id))
 	}
+	c.Lookup.Invalidate()
 	// A login may have been under way while the client was still there.
 	return c.endSessions(ctx, id, CauseClientDeleted)
 }

@@ -101,14 +101,20 @@ func TestDisableEndsSessionsInBatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	withSessions(t, f)
-	disabled, err := f.clients.Update(t.Context(), "robot", func(c *authz.Client) { c.DisabledAt = f.now })
+	disabled, err := f.clients.Update(t.Context(), "robot", func(c *authz.Client) error {
+		c.DisabledAt = f.now
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if left := live(t, f); left != 0 || f.store.Calls["EndSessions"] != 4 {
 		t.Errorf("%d sessions live after %d batches, want 0 after 3 and an empty one", left, f.store.Calls["EndSessions"])
 	}
-	enabled, err := f.clients.Update(t.Context(), "robot", func(c *authz.Client) { c.DisabledAt = time.Time{} })
+	enabled, err := f.clients.Update(t.Context(), "robot", func(c *authz.Client) error {
+		c.DisabledAt = time.Time{}
+		return nil
+	})
 	if err != nil || enabled.Status == before.Status || disabled.Status != before.Status {
 		t.Errorf("status entries: created %+v, disabled %+v, enabled %+v, %v: want a new one when enabled", before.Status, disabled.Status, enabled.Status, err)
 	}
@@ -135,7 +141,10 @@ func TestDisableCanBeResumed(t *testing.T) {
 	}
 	withSessions(t, f)
 	f.sessions.Store = &failingSessions{SessionStore: f.store}
-	disable := func(c *authz.Client) { c.DisabledAt = f.now }
+	disable := func(c *authz.Client) error {
+		c.DisabledAt = f.now
+		return nil
+	}
 	if _, err := f.clients.Update(t.Context(), "robot", disable); !errors.Is(err, authz.ErrUnavailable) {
 		t.Errorf("Update whose sessions cannot be ended = %v, want ErrUnavailable", err)
 	}
@@ -166,7 +175,10 @@ func TestUpdateKeepsTheKindOfClient(t *testing.T) {
 	if _, _, err := f.clients.Create(t.Context(), confidential("robot")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := f.clients.Update(t.Context(), "robot", func(c *authz.Client) { c.AuthMethod, c.GrantTypes = authz.AuthNone, nil })
+	_, err := f.clients.Update(t.Context(), "robot", func(c *authz.Client) error {
+		c.AuthMethod, c.GrantTypes = authz.AuthNone, nil
+		return nil
+	})
 	wantCode(t, "Update to a public client", err, authz.InvalidInput)
 }
 

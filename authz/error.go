@@ -26,6 +26,7 @@ const (
 	InvalidInput Code = "invalid_input"
 	NotFound     Code = "not_found"
 	Conflict     Code = "conflict"
+	Changed      Code = "changed"
 
 	InvalidToken        Code = "invalid_token"
 	InsufficientScope   Code = "insufficient_scope"
@@ -72,6 +73,10 @@ var (
 	// succeed later.
 	ErrUnavailable = errors.New("database unavailable")
 )
+
+// ErrChanged is returned for a change that was meant for something as it was
+// before another change.
+var ErrChanged = fail(Changed, "It was changed meanwhile.")
 
 // CodeOf returns the code of the *Error that err wraps, or "".
 func CodeOf(err error) Code {

@@ -33,7 +33,30 @@ const (
 	EventRolesChanged    EventKind = "roles_changed"
 	EventPasswordChanged EventKind = "password_changed"
 	EventEmailChanged    EventKind = "email_changed"
+
+	EventClientCreated   EventKind = "client_created"
+	EventClientChanged   EventKind = "client_changed"
+	EventSecretRotated   EventKind = "client_secret_rotated"
+	EventClientDeleted   EventKind = "client_deleted"
+	EventResourceCreated EventKind = "resource_created"
+	EventResourceChanged EventKind = "resource_changed"
+	EventResourceDeleted EventKind = "resource_deleted"
+	EventKeyCreated      EventKind = "key_created"
+	EventKeyRotated      EventKind = "key_rotated"
+	EventKeyCompromised  EventKind = "key_compromised"
+	EventKeyRemoved      EventKind = "key_removed"
 )
+
+// EventKinds returns all kinds, in the order of their constants.
+func EventKinds() []EventKind {
+	return []EventKind{
+		EventLoginSucceeded, EventLoginFailed, EventThrottled, EventSessionEnded, EventReuseDetected, EventLostResponse, EventSessionRestored,
+		EventRefreshRefused, EventWrongClient, EventTokenRevoked, EventUserCreated, EventUserChanged, EventUserBanned, EventUserUnbanned,
+		EventUserDeleted, EventRolesChanged, EventPasswordChanged, EventEmailChanged, EventClientCreated, EventClientChanged, EventSecretRotated,
+		EventClientDeleted, EventResourceCreated, EventResourceChanged, EventResourceDeleted, EventKeyCreated, EventKeyRotated,
+		EventKeyCompromised, EventKeyRemoved,
+	}
+}
 
 // Event is one line of the security log. Every field but Kind and Time may be
 // empty.
@@ -44,10 +67,16 @@ type Event struct {
 	UserID    string
 	ClientID  string
 	SessionID string
-	// Actor is who did it, when it was not the session's own user or client.
-	Actor  string
-	Cause  Cause
-	Device Device
+	// Actor is who did it, when it was not the session's own user or client: a
+	// user's or client's id, or "cli".
+	Actor string
+	// Target is what was changed when it is neither the user, the client nor
+	// the session: the URI of a resource, the id of a key.
+	Target string
+	// Changes are what of the target is different now.
+	Changes []Difference
+	Cause   Cause
+	Device  Device
 	// Detail is a short text for people, without secrets.
 	Detail string
 	// Once, when set, lets the event be stored only if none with the same
@@ -63,13 +92,25 @@ type EventSink interface {
 	Record(event Event)
 }
 
-// EventFilter selects events for a list; empty fields select all.
+// Difference is one changed field of something, in the words of the admin
+// API. It holds no secret.
+type Difference struct {
+	Field, Before, After string
+}
+
+// EventFilter selects events for a list; empty fields select all. Of Kind,
+// UserID, ClientID, SessionID, Actor and Target a store is given one at most.
 type EventFilter struct {
 	Kind      EventKind
 	UserID    string
 	ClientID  string
 	SessionID string
-	Page      Page
+	Actor     string
+	Target    string
+	// From and Until bound the time: From is included, Until is not.
+	From  time.Time
+	Until time.Time
+	Page  Page
 }
 
 // EventStore writes and lists events.
@@ -81,8 +122,8 @@ type EventStore interface {
 	AppendEvents(ctx context.Context, events []Event) error
 }
 
-// newEvent fills in what every event has. IDs sort by time.
-func newEvent(kind EventKind, now time.Time) Event {
+// NewEvent returns an event with what every one has. IDs sort by time.
+func NewEvent(kind EventKind, now time.Time) Event {
 	id, err := uuid.NewV7()
 	if err != nil {
 		id = uuid.New() // the clock-less kind; it cannot fail

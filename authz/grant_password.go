@@ -119,7 +119,7 @@ func (s *Service) startSession(ctx context.Context, client Client, login Login, 
 	if err := s.storeSession(ctx, f, login.User.AuthEpoch); err != nil {
 		return TokenResponse{}, err
 	}
-	s.Events.Record(newEvent(EventLoginSucceeded, now).forFamily(f, f.Device))
+	s.Events.Record(NewEvent(EventLoginSucceeded, now).forFamily(f, f.Device))
 	return response, nil
 }
 

@@ -156,7 +156,7 @@ func (s *Service) decide(ctx context.Context, r refresh) (Family, Decision, erro
 		return f, Decision{}, fmt.Errorf("session: %w", err)
 	}
 	if f.ClientID != r.client.ID {
-		event := newEvent(EventWrongClient, r.now).forFamily(f, r.device)
+		event := NewEvent(EventWrongClient, r.now).forFamily(f, r.device)
 		event.Detail = "presented by client " + r.client.ID
 		s.Events.Record(event.oncePerHour())
 		return f, Decision{}, errRefresh("")
@@ -182,12 +182,12 @@ func (s *Service) carryOut(ctx context.Context, r refresh, f Family, decision De
 	case Forgive:
 		err = s.Families.Forgive(ctx, Forgiveness{
 			SessionID: f.SessionID, Generation: f.Generation, Before: f.LostCount, Count: decision.LostCount, Since: decision.LostSince,
-			Event: newEvent(EventLostResponse, r.now).forFamily(f, r.device),
+			Event: NewEvent(EventLostResponse, r.now).forFamily(f, r.device),
 		})
 	case Restore:
 		f, err = s.Families.Restore(ctx, Restoration{
 			Swap: r.swap(f.Generation), Next: r.token.generation + 1,
-			Event: newEvent(EventSessionRestored, r.now).forFamily(f, r.device).oncePerSession(),
+			Event: NewEvent(EventSessionRestored, r.now).forFamily(f, r.device).oncePerSession(),
 		})
 	case Reuse:
 		return TokenResponse{}, s.reuse(ctx, r, f)
@@ -202,7 +202,7 @@ func (s *Service) carryOut(ctx context.Context, r refresh, f Family, decision De
 }
 
 func refusal(f Family, r refresh, cause Cause) Event {
-	event := newEvent(EventRefreshRefused, r.now).forFamily(f, r.device)
+	event := NewEvent(EventRefreshRefused, r.now).forFamily(f, r.device)
 	event.Cause = cause
 	return event.oncePerHour()
 }

@@ -127,7 +127,7 @@ func (i *Importer) plan(ctx context.Context, batch []ImportedUser) ([]ImportResu
 		if user.ClaimsAddress() {
 			takenAddresses[user.EmailName] = true
 		}
-		event := newEvent(EventUserCreated, now)
+		event := NewEvent(EventUserCreated, now)
 		event.UserID, event.Actor, event.Detail = user.ID, i.Actor, "imported"
 		created, events = append(created, user), append(events, event)
 	}

@@ -104,7 +104,7 @@ func (s *Service) userForLogin(ctx context.Context, name string) (User, int, err
 
 // throttled records that attempts from a device are being refused.
 func (s *Service) throttled(clientID string, device Device) {
-	event := newEvent(EventThrottled, s.now())
+	event := NewEvent(EventThrottled, s.now())
 	event.ClientID, event.Device = clientID, device
 	s.Events.Record(event.oncePerMinute())
 }
@@ -122,7 +122,7 @@ func loginFailure(user User, ok bool, now time.Time) string {
 }
 
 func (s *Service) loginFailed(userID, clientID string, device Device, detail string) {
-	event := newEvent(EventLoginFailed, s.now())
+	event := NewEvent(EventLoginFailed, s.now())
 	event.UserID, event.ClientID, event.Device, event.Detail = userID, clientID, device, detail
 	s.Events.Record(event.oncePerMinute())
 }

@@ -44,7 +44,9 @@ func TestRegistryInvalidate(t *testing.T) {
 	if _, err := f.registry.Client(t.Context(), "robot"); !errors.Is(err, authz.ErrNotFound) {
 		t.Fatal(err)
 	}
-	if _, _, err := f.clients.Create(t.Context(), confidential("robot")); err != nil {
+	robot := confidential("robot")
+	robot.CreatedAt = f.now
+	if err := f.store.InsertClient(t.Context(), robot, authztest.AnyEvent()); err != nil { // as another node does
 		t.Fatal(err)
 	}
 	if _, err := f.registry.Client(t.Context(), "robot"); !errors.Is(err, authz.ErrNotFound) {
@@ -79,7 +81,7 @@ func TestRegistryDropsWhatWasReadBeforeAnInvalidation(t *testing.T) {
 	var group sync.WaitGroup
 	group.Go(func() { _, _ = registry.Client(t.Context(), "app") })
 	<-store.loading // it has read that there is no such client
-	if err := store.InsertClient(t.Context(), authztest.SampleClient("app")); err != nil {
+	if err := store.InsertClient(t.Context(), authztest.SampleClient("app"), authztest.AnyEvent()); err != nil {
 		t.Fatal(err)
 	}
 	registry.Invalidate()
@@ -94,7 +96,7 @@ func TestRegistryDropsWhatWasReadBeforeAnInvalidation(t *testing.T) {
 func TestRegistryLoadOutlivesItsFirstRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &blockedStore{Memory: authztest.NewMemory(), loading: make(chan struct{}), proceed: make(chan struct{})}
-		if err := store.InsertClient(t.Context(), authztest.SampleClient("app")); err != nil {
+		if err := store.InsertClient(t.Context(), authztest.SampleClient("app"), authztest.AnyEvent()); err != nil {
 			t.Fatal(err)
 		}
 		registry := authz.NewRegistry(issuer, store, nil)

@@ -2,19 +2,23 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 )
 
-// ResourceStore keeps the registered resources. Each change tells the other
-// nodes.
+// ResourceStore keeps the registered resources. Each change is one
+// transaction, which stores the change's event and tells the other nodes.
 type ResourceStore interface {
 	// InsertResource stores a new resource; ErrConflict means that the URI is
 	// taken.
-	InsertResource(ctx context.Context, resource Resource) error
+	InsertResource(ctx context.Context, resource Resource, event Event) error
+	// UpdateResource stores the resource if it was last changed at before;
+	// ErrConflict means that it was not.
+	UpdateResource(ctx context.Context, resource Resource, before time.Time, event Event) error
 	// DeleteResource deletes the resource, or returns ErrNotFound.
-	DeleteResource(ctx context.Context, uri string) error
+	DeleteResource(ctx context.Context, uri string, event Event) error
 	// ResourceClients returns the ids of at most limit clients that name the
 	// resource.
 	ResourceClients(ctx context.Context, uri string, limit int) ([]string, error)
@@ -27,6 +31,21 @@ type Resources struct {
 	Store  ResourceStore
 	Lookup *Registry
 	Now    func() time.Time
+	// Actor is stored with every event.
+	Actor string
+}
+
+// By returns a copy of r for the changes of an actor.
+func (r Resources) By(actor string) *Resources {
+	r.Actor = actor
+	return &r
+}
+
+// event returns what is stored beside a change of before to after.
+func (r *Resources) event(kind EventKind, before, after Resource) Event {
+	event := NewEvent(kind, kept(r.Now))
+	event.Target, event.Actor, event.Changes = after.URI, r.Actor, after.differences(before)
+	return event
 }
 
 // Create registers a resource. An empty algorithm stands for the default one.
@@ -36,10 +55,58 @@ func (r *Resources) Create(ctx context.Context, resource Resource) (Resource, er
 	if err != nil {
 		return Resource{}, err
 	}
-	if err := r.Store.InsertResource(ctx, resource); err != nil {
+	err = r.Store.InsertResource(ctx, resource, r.event(EventResourceCreated, Resource{}, resource))
+	if err != nil {
 		return Resource{}, fmt.Errorf("create resource: %w", named(err, "resource", resource.URI))
 	}
+	r.Lookup.Invalidate()
 	return resource, nil
+}
+
+// Find returns a resource, the server's own too. The error has code NotFound.
+func (r *Resources) Find(ctx context.Context, uri string) (Resource, error) {
+	resource, err := r.Lookup.Resource(ctx, uri)
+	if err != nil {
+		return Resource{}, fmt.Errorf("find resource: %w", named(err, "resource", uri))
+	}
+	return resource, nil
+}
+
+// Update lets edit change the resource and stores the result; an error of edit
+// is returned and changes nothing. Its URI stays, as do the server's own
+// resources. The error has code InvalidInput, NotFound or Conflict.
+func (r *Resources) Update(ctx context.Context, uri string, edit func(*Resource) error) (Resource, error) {
+	r.Lookup.Invalidate() // what another node changed a moment ago is changed here
+	before, err := r.Find(ctx, uri)
+	if err != nil {
+		return Resource{}, err
+	}
+	after := before
+	after.Scopes = slices.Clone(before.Scopes)
+	if err := edit(&after); err != nil {
+		return Resource{}, err
+	}
+	after.URI = uri
+	if after, err = r.prepare(after); err != nil {
+		return Resource{}, err
+	}
+	after.CreatedAt = before.CreatedAt
+	if !after.UpdatedAt.After(before.UpdatedAt) {
+		after.UpdatedAt = before.UpdatedAt.Add(time.Millisecond) // which tells two changes apart
+	}
+	event := r.event(EventResourceChanged, before, after)
+	if len(event.Changes) == 0 {
+		return before, nil
+	}
+	err = r.Store.UpdateResource(ctx, after, before.UpdatedAt, event)
+	r.Lookup.Invalidate()
+	if errors.Is(err, ErrConflict) {
+		return Resource{}, &Error{Code: Conflict, Description: fmt.Sprintf("resource %q was changed meanwhile", uri), Err: err}
+	}
+	if err != nil {
+		return Resource{}, fmt.Errorf("update resource: %w", named(err, "resource", uri))
+	}
+	return after, nil
 }
 
 func (r *Resources) prepare(resource Resource) (Resource, error) {
@@ -74,8 +141,11 @@ func (r *Resources) Delete(ctx context.Context, uri string) error {
 	if len(users) > 0 {
 		return fail(Conflict, fmt.Sprintf("resource %q is still named by clients %q", uri, users))
 	}
-	if err := r.Store.DeleteResource(ctx, uri); err != nil {
+	event := NewEvent(EventResourceDeleted, kept(r.Now))
+	event.Target, event.Actor = uri, r.Actor
+	if err := r.Store.DeleteResource(ctx, uri, event); err != nil {
 		return fmt.Errorf("delete resource: %w", named(err, "resource", uri))
 	}
+	r.Lookup.Invalidate()
 	return nil
 }

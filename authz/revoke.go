@@ -109,7 +109,7 @@ func (s *Service) revokeAccessToken(ctx context.Context, client Client, token cl
 	if err := s.Denylist.Deny(ctx, token.ID, expires); err != nil {
 		return fmt.Errorf("deny token: %w", err)
 	}
-	event := newEvent(EventTokenRevoked, s.now())
+	event := NewEvent(EventTokenRevoked, s.now())
 	event.ClientID, event.Device = client.ID, newDevice(query.Address, query.UserAgent)
 	event.Once = onceKey(token.ID, string(event.Kind))
 	s.Events.Record(event)

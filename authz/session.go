@@ -35,7 +35,7 @@ func (e Ending) Event(sessionID, userID, clientID string) Event {
 	if kind == "" {
 		kind = EventSessionEnded
 	}
-	event := newEvent(kind, e.Now)
+	event := NewEvent(kind, e.Now)
 	event.SessionID, event.UserID, event.ClientID = sessionID, userID, clientID
 	event.Cause, event.Actor, event.Device = e.Cause, e.Actor, e.Device
 	return event

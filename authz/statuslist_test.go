@@ -121,10 +121,10 @@ func (p *publishing) open(id string) {
 func (p *publishing) end(id string, index uint32) {
 	p.t.Helper()
 	client := authztest.SampleClient(fmt.Sprintf("c-%s-%d", id, index))
-	if err := p.store.InsertClient(p.t.Context(), client); err != nil {
+	if err := p.store.InsertClient(p.t.Context(), client, authztest.AnyEvent()); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := p.store.UpdateClient(p.t.Context(), client, authz.StatusRef{List: id, Index: index}); err != nil {
+	if err := p.store.UpdateClient(p.t.Context(), client, authz.StatusRef{List: id, Index: index}, authztest.AnyEvent()); err != nil {
 		p.t.Fatal(err)
 	}
 }

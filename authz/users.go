@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"chancery/authz/password"
@@ -16,6 +17,11 @@ type UserChange struct {
 	// Epoch is the user's as it was read: the change is made only while it is
 	// still so. Zero makes it in any case.
 	Epoch int64
+	// Unchanged is when the user was last changed: the change is made only
+	// while that is still so. Zero makes it in any case.
+	Unchanged time.Time
+	// Now becomes the time of the last change, or what is a millisecond after
+	// that of the change before.
 	Now   time.Time
 	Event Event
 	// Ending says why and by whom the user's sessions end, for the changes
@@ -39,10 +45,12 @@ type PasswordChange struct {
 
 // UserStore keeps the users. Each change is one transaction that begins with
 // its write and stores the change's event; ErrNotFound means that there is no
-// such user, or that its epoch is another than the change names.
+// such user, or that its epoch or last change is another than the change names.
 type UserStore interface {
 	// UserByName returns the user with the normalised name, or ErrNotFound.
 	UserByName(ctx context.Context, name string) (User, error)
+	// UserByID returns the user with the id, or ErrNotFound.
+	UserByID(ctx context.Context, id string) (User, error)
 	// InsertUser stores a new user; ErrConflict means that the name is taken,
 	// or the verified address is another user's.
 	InsertUser(ctx context.Context, user User, event Event) error
@@ -75,6 +83,22 @@ type Users struct {
 	Now       func() time.Time
 	// Actor is stored with every event.
 	Actor string
+	// Unchanged, unless zero, is when the user must have been changed last for a
+	// change to be made; otherwise its error has code Changed.
+	Unchanged time.Time
+}
+
+// By returns a copy of u for the changes of an actor.
+func (u Users) By(actor string) *Users {
+	u.Actor = actor
+	return &u
+}
+
+// If returns a copy of u whose changes are made only while the user was last
+// changed at that time.
+func (u Users) If(unchanged time.Time) *Users {
+	u.Unchanged = unchanged
+	return &u
 }
 
 // NewUser describes a user to be created.
@@ -95,6 +119,7 @@ func (u *Users) Create(ctx context.Context, n NewUser) (User, error) {
 		return User{}, err
 	}
 	event := u.change(EventUserCreated, user.ID).Event
+	event.Changes = user.differences(User{})
 	if err := u.Store.InsertUser(ctx, user, event); err != nil {
 		return User{}, fmt.Errorf("create user: %w", named(err, "user", n.Username))
 	}
@@ -146,8 +171,15 @@ func newPasswordHash(ctx context.Context, policy *password.Policy, hasher *passw
 // unacceptable tells why a password may not be set.
 func unacceptable(err error) *Error { return &Error{Code: InvalidInput, Description: err.Error()} }
 
-// Find returns the user with the username. The error has code NotFound.
+// Find returns the user with the id or, if there is none, with the username.
+// The error has code NotFound.
 func (u *Users) Find(ctx context.Context, username string) (User, error) {
+	if strings.HasPrefix(username, userIDPrefix) && plainText(username) {
+		user, err := u.Store.UserByID(ctx, username)
+		if !errors.Is(err, ErrNotFound) {
+			return user, err
+		}
+	}
 	name, err := NormalizeName(username)
 	if err != nil {
 		return User{}, err
@@ -174,15 +206,18 @@ func (u *Users) Ban(ctx context.Context, username string, until time.Time, reaso
 	if !until.After(u.now()) {
 		return User{}, invalidInput("a ban must end in the future")
 	}
-	return u.edit(ctx, username, EventUserBanned, CauseBanned, func(change UserChange) error {
-		change.Event.Detail = validText(reason)
-		return u.Bans.BanUser(ctx, Ban{UserChange: change, Until: until.UTC().Truncate(time.Millisecond), Reason: validText(reason)})
+	until, reason = until.UTC().Truncate(time.Millisecond), validText(reason)
+	set := func(user *User) { user.BannedUntil, user.BanReason = until, reason }
+	return u.edit(ctx, username, EventUserBanned, CauseBanned, set, func(change UserChange) error {
+		change.Event.Detail = reason
+		return u.Bans.BanUser(ctx, Ban{UserChange: change, Until: until, Reason: reason})
 	})
 }
 
 // Unban lifts a ban. Sessions that it ended stay ended.
 func (u *Users) Unban(ctx context.Context, username string) (User, error) {
-	return u.edit(ctx, username, EventUserUnbanned, "", func(change UserChange) error {
+	set := func(user *User) { user.BannedUntil, user.BanReason = time.Time{}, "" }
+	return u.edit(ctx, username, EventUserUnbanned, "", set, func(change UserChange) error {
 		return u.Bans.UnbanUser(ctx, change)
 	})
 }
@@ -197,7 +232,8 @@ func (u *Users) SetPassword(ctx context.Context, username string, secret Secret,
 	if err != nil {
 		return User{}, err
 	}
-	return u.edit(ctx, username, EventPasswordChanged, CausePasswordChanged, func(change UserChange) error {
+	set := func(user *User) { user.PasswordHash, user.MustChange = hash, mustChange }
+	return u.edit(ctx, username, EventPasswordChanged, CausePasswordChanged, set, func(change UserChange) error {
 		return u.Store.SetPassword(ctx, PasswordChange{UserChange: change, Hash: hash, MustChange: mustChange})
 	})
 }
@@ -208,7 +244,8 @@ func (u *Users) SetRoles(ctx context.Context, username string, roles []string) (
 	if err != nil {
 		return User{}, err
 	}
-	return u.edit(ctx, username, EventRolesChanged, "", func(change UserChange) error {
+	set := func(user *User) { user.Roles = roles }
+	return u.edit(ctx, username, EventRolesChanged, "", set, func(change UserChange) error {
 		return u.Store.SetRoles(ctx, change, roles)
 	})
 }
@@ -216,28 +253,46 @@ func (u *Users) SetRoles(ctx context.Context, username string, roles []string) (
 // Delete ends the user's sessions and deletes the account. Its id is never
 // given again.
 func (u *Users) Delete(ctx context.Context, username string) (User, error) {
-	return u.edit(ctx, username, EventUserDeleted, CauseUserDeleted, func(change UserChange) error {
+	return u.edit(ctx, username, EventUserDeleted, CauseUserDeleted, func(*User) {}, func(change UserChange) error {
 		return u.Store.DeleteUser(ctx, change)
 	})
 }
 
-// edit finds the user and carries out one change of it.
-func (u *Users) edit(ctx context.Context, username string, kind EventKind, cause Cause, do func(UserChange) error) (User, error) {
-	user, err := u.Find(ctx, username)
+// edit finds the user and carries out one change of it, which makes of it what
+// set does, and returns it as it is then.
+func (u *Users) edit(ctx context.Context, username string, kind EventKind, cause Cause, set func(*User), do func(UserChange) error) (User, error) {
+	before, err := u.Find(ctx, username)
 	if err != nil {
 		return User{}, err
 	}
-	change := u.change(kind, user.ID)
-	change.Ending = Ending{UserID: user.ID, Cause: cause, Actor: u.Actor, Now: change.Now}
-	if err := do(change); err != nil {
+	after := before
+	set(&after)
+	change := u.change(kind, before.ID)
+	change.Unchanged = u.Unchanged
+	change.Event.Changes = after.differences(before)
+	change.Ending = Ending{UserID: before.ID, Cause: cause, Actor: u.Actor, Now: change.Now}
+	err = do(change)
+	if errors.Is(err, ErrNotFound) && !u.Unchanged.IsZero() {
+		return User{}, ErrChanged
+	}
+	if err != nil {
 		return User{}, fmt.Errorf("%s: %w", kind, named(err, "user", username))
 	}
-	return user, nil
+	after.UpdatedAt = change.stamp(before.UpdatedAt)
+	return after, nil
+}
+
+// stamp returns the time of the change: no two of one user have the same.
+func (c UserChange) stamp(before time.Time) time.Time {
+	if c.Now.After(before) {
+		return c.Now
+	}
+	return before.Add(time.Millisecond)
 }
 
 func (u *Users) change(kind EventKind, userID string) UserChange {
 	now := u.now()
-	event := newEvent(kind, now)
+	event := NewEvent(kind, now)
 	event.UserID, event.Actor = userID, u.Actor
 	return UserChange{UserID: userID, Now: now, Event: event}
 }

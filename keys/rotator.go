@@ -13,6 +13,9 @@ import (
 // one expected: another node was faster.
 var ErrConflict = errors.New("key set was changed by another node")
 
+// ErrAlgorithm is returned for an algorithm that there are no keys of.
+var ErrAlgorithm = errors.New("unsupported algorithm")
+
 // ErrUnknownKey is returned for a kid that the set does not hold.
 var ErrUnknownKey = errors.New("no such key")
 
@@ -22,9 +25,32 @@ type Store interface {
 	// key was ever stored.
 	LoadKeys(ctx context.Context) (Set, error)
 	// SaveKeys replaces the set of version expected by set, whose own version
-	// is expected+1, in one transaction. It returns ErrConflict, and changes
-	// nothing, when the stored version is not expected.
-	SaveKeys(ctx context.Context, set Set, expected int64) error
+	// is expected+1, and records the changes, in one transaction. It returns
+	// ErrConflict, and changes nothing, when the stored version is not expected.
+	SaveKeys(ctx context.Context, set Set, expected int64, changes []Change) error
+}
+
+// ChangeKind says what has happened to a key.
+type ChangeKind string
+
+// The kinds of change.
+const (
+	Created     ChangeKind = "created"
+	Rotated     ChangeKind = "rotated" // somebody asked for it to take over
+	Compromised ChangeKind = "compromised"
+	Removed     ChangeKind = "removed"
+)
+
+// Change tells what of a set is different, for the record.
+type Change struct {
+	Kind      ChangeKind
+	KeyID     string
+	Algorithm Algorithm
+	// ActivateAt is when a key that was created signs.
+	ActivateAt time.Time
+	// Actor is who did it, "" for the plan.
+	Actor string
+	At    time.Time
 }
 
 // Rotator carries out the plan: it makes, seals, stores and removes keys and
@@ -63,7 +89,7 @@ const maxAttempts = 10
 // Tick brings the stored set up to date with the plan and loads it into the
 // ring. It is called at the start and about once a minute.
 func (r *Rotator) Tick(ctx context.Context) error {
-	err := r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+	err := r.change(ctx, "", func(set *Set, policy Policy, now time.Time) error {
 		for _, step := range Plan(*set, policy, now) {
 			if err := r.carryOut(set, step, policy, now); err != nil {
 				return err
@@ -92,13 +118,13 @@ func (r *Rotator) Load(ctx context.Context) error {
 
 // Rotate starts the change to a new key of algorithm and returns it: the key
 // that is published already, or a new one that signs after the publish-ahead
-// time.
-func (r *Rotator) Rotate(ctx context.Context, algorithm Algorithm) (Key, error) {
+// time. The actor is recorded with a change.
+func (r *Rotator) Rotate(ctx context.Context, algorithm Algorithm, actor string) (Key, error) {
 	if !algorithm.Valid() {
-		return Key{}, fmt.Errorf("unsupported algorithm %q", algorithm)
+		return Key{}, fmt.Errorf("%w %q", ErrAlgorithm, algorithm)
 	}
 	var next Key
-	err := r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+	err := r.change(ctx, actor, func(set *Set, policy Policy, now time.Time) error {
 		var found bool
 		if next, found = set.pending(algorithm, now); found {
 			return nil
@@ -118,8 +144,8 @@ func (r *Rotator) Rotate(ctx context.Context, algorithm Algorithm) (Key, error) 
 // when it was signing, lets another key sign from now on, which it returns.
 // Tokens of the compromised key are refused as soon as verifiers have fetched
 // the JWKS again. The error is ErrUnknownKey for a kid that the set lacks.
-func (r *Rotator) Compromise(ctx context.Context, kid string) (replacement Key, err error) {
-	err = r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+func (r *Rotator) Compromise(ctx context.Context, kid, actor string) (replacement Key, err error) {
+	err = r.change(ctx, actor, func(set *Set, policy Policy, now time.Time) error {
 		i := set.find(kid)
 		if i < 0 {
 			return fmt.Errorf("%w: %q", ErrUnknownKey, kid)
@@ -144,8 +170,8 @@ func (r *Rotator) Compromise(ctx context.Context, kid string) (replacement Key, 
 
 // CompromiseAll takes every key out of the JWKS and lets new ones sign from now
 // on. It opens no private half, and is the way out when the master key is lost.
-func (r *Rotator) CompromiseAll(ctx context.Context) error {
-	return r.change(ctx, func(set *Set, policy Policy, now time.Time) error {
+func (r *Rotator) CompromiseAll(ctx context.Context, actor string) error {
+	return r.change(ctx, actor, func(set *Set, policy Policy, now time.Time) error {
 		for i := range set.Keys {
 			if k := &set.Keys[i]; k.CompromisedAt.IsZero() {
 				k.CompromisedAt, k.Sealed = now, ""
@@ -176,7 +202,7 @@ func (r *Rotator) Keys(ctx context.Context) (Set, error) { return r.Store.LoadKe
 // change loads the set, lets edit change it, stores the result when it
 // differs, and loads it into the ring. Keys are generated and sealed by edit,
 // outside of any transaction.
-func (r *Rotator) change(ctx context.Context, edit func(*Set, Policy, time.Time) error) error {
+func (r *Rotator) change(ctx context.Context, actor string, edit func(*Set, Policy, time.Time) error) error {
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return err
@@ -200,7 +226,7 @@ func (r *Rotator) change(ctx context.Context, edit func(*Set, Policy, time.Time)
 		}
 		if !equal(set, stored) {
 			set.Version = stored.Version + 1
-			err := r.Store.SaveKeys(ctx, set, stored.Version)
+			err := r.Store.SaveKeys(ctx, set, stored.Version, changes(stored, set, actor, now))
 			if errors.Is(err, ErrConflict) {
 				continue
 			}
@@ -267,6 +293,33 @@ func (r *Rotator) reseal(set *Set, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// changes returns what is different in after, but for times that the plan moves.
+func changes(before, after Set, actor string, now time.Time) []Change {
+	var all []Change
+	note := func(kind ChangeKind, k Key) {
+		all = append(all, Change{Kind: kind, KeyID: k.ID, Algorithm: k.Algorithm, ActivateAt: k.ActivateAt, Actor: actor, At: now})
+	}
+	for _, k := range after.Keys {
+		i := before.find(k.ID)
+		switch {
+		case i < 0 && actor == "":
+			note(Created, k)
+		case i < 0:
+			note(Rotated, k)
+		case before.Keys[i].CompromisedAt.IsZero() && !k.CompromisedAt.IsZero():
+			note(Compromised, k)
+		case !before.Keys[i].ActivateAt.Equal(k.ActivateAt):
+			note(Rotated, k)
+		}
+	}
+	for _, k := range before.Keys {
+		if after.find(k.ID) < 0 {
+			note(Removed, k)
+		}
+	}
+	return all
 }
 
 func equal(a, b Set) bool {

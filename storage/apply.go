@@ -27,10 +27,14 @@ func (db *DB) Apply(ctx context.Context, changes authz.ApplyChanges) error {
 		if err := applyRegistrations(tx, changes); err != nil {
 			return err
 		}
-		for i, user := range changes.InsertUsers {
-			if err := insertUser(tx, user, changes.UserEvents[i]); err != nil {
+		for _, user := range changes.InsertUsers {
+			row := newUserRow(user)
+			if err := tx.Create(&row).Error; err != nil {
 				return err
 			}
+		}
+		if err := insertEvents(tx, changes.Events...); err != nil {
+			return err
 		}
 		for _, update := range changes.UpdateUsers {
 			columns := map[string]any{}
@@ -55,12 +59,7 @@ func applyRegistrations(tx *gorm.DB, changes authz.ApplyChanges) error {
 		}
 	}
 	for _, resource := range changes.UpdateResources {
-		row, err := newResourceRow(resource)
-		if err != nil {
-			return err
-		}
-		update := tx.Model(&resourceRow{}).Where("uri = ?", resource.URI).Select("*").Omit("uri", "created_at").Updates(&row)
-		if err := one(update, authz.ErrConflict); err != nil {
+		if err := updateResource(tx, resource); err != nil {
 			return err
 		}
 	}

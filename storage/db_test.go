@@ -185,7 +185,7 @@ func TestQueryExecModes(t *testing.T) {
 			}); err != nil {
 				t.Error(err)
 			}
-			if err := db.InsertClient(t.Context(), authztest.SampleClient("another")); err != nil {
+			if err := db.InsertClient(t.Context(), authztest.SampleClient("another"), authztest.AnyEvent()); err != nil {
 				t.Error(err)
 			}
 		})

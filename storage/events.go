@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
 
 	"chancery/authz"
 
@@ -17,6 +18,8 @@ type eventRow struct {
 	ClientID  string
 	SID       string `gorm:"column:sid"`
 	Actor     string
+	Target    string
+	Changes   string
 	Cause     string
 	Address   string
 	UserAgent string
@@ -30,7 +33,7 @@ func (eventRow) TableName() string { return "security_events" }
 func newEventRow(e authz.Event) eventRow {
 	row := eventRow{
 		ID: e.ID, Time: millis(e.Time), Kind: string(e.Kind), UserID: e.UserID, ClientID: e.ClientID, SID: e.SessionID,
-		Actor: e.Actor, Cause: string(e.Cause), Address: e.Device.Address, UserAgent: e.Device.UserAgent, Detail: e.Detail,
+		Actor: e.Actor, Target: e.Target, Changes: encodeChanges(e.Changes), Cause: string(e.Cause), Address: e.Device.Address, UserAgent: e.Device.UserAgent, Detail: e.Detail,
 	}
 	if e.Once != "" {
 		row.Once = &e.Once
@@ -41,12 +44,45 @@ func newEventRow(e authz.Event) eventRow {
 func (r eventRow) event() authz.Event {
 	e := authz.Event{
 		ID: r.ID, Time: moment(r.Time), Kind: authz.EventKind(r.Kind), UserID: r.UserID, ClientID: r.ClientID, SessionID: r.SID,
-		Actor: r.Actor, Cause: authz.Cause(r.Cause), Device: authz.Device{Address: r.Address, UserAgent: r.UserAgent}, Detail: r.Detail,
+		Actor: r.Actor, Target: r.Target, Changes: decodeChanges(r.Changes), Cause: authz.Cause(r.Cause), Device: authz.Device{Address: r.Address, UserAgent: r.UserAgent}, Detail: r.Detail,
 	}
 	if r.Once != nil {
 		e.Once = *r.Once
 	}
 	return e
+}
+
+// differenceJSON is one changed field as it is stored.
+type differenceJSON struct {
+	Field  string `json:"field"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+}
+
+func encodeChanges(changes []authz.Difference) string {
+	if len(changes) == 0 {
+		return ""
+	}
+	stored := make([]differenceJSON, len(changes))
+	for i, d := range changes {
+		stored[i] = differenceJSON(d)
+	}
+	encoded, _ := json.Marshal(stored) // texts alone: it cannot fail
+	return string(encoded)
+}
+
+// decodeChanges reads what encodeChanges wrote. An event that holds anything
+// else, which nobody can have written, is shown without it.
+func decodeChanges(text string) []authz.Difference {
+	var stored []differenceJSON
+	if text == "" || json.Unmarshal([]byte(text), &stored) != nil {
+		return nil
+	}
+	changes := make([]authz.Difference, len(stored))
+	for i, d := range stored {
+		changes[i] = authz.Difference(d)
+	}
+	return changes
 }
 
 const eventBatch = 100
@@ -77,10 +113,17 @@ func (db *DB) ListEvents(ctx context.Context, filter authz.EventFilter) ([]authz
 	err := db.query(ctx, func(tx *gorm.DB) error {
 		for column, value := range map[string]string{
 			"kind": string(filter.Kind), "user_id": filter.UserID, "client_id": filter.ClientID, "sid": filter.SessionID,
+			"actor": filter.Actor, "target": filter.Target,
 		} {
 			if value != "" {
 				tx = tx.Where(column+" = ?", value)
 			}
+		}
+		if !filter.From.IsZero() {
+			tx = tx.Where("time >= ?", millis(filter.From))
+		}
+		if !filter.Until.IsZero() {
+			tx = tx.Where("time < ?", millis(filter.Until))
 		}
 		return pageOf(tx, filter.Page, "time", "id").Find(&rows).Error
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"chancery/authz"
 	"chancery/keys"
 
 	"gorm.io/gorm"
@@ -80,7 +81,7 @@ func (db *DB) LoadKeys(ctx context.Context) (keys.Set, error) {
 }
 
 // SaveKeys implements keys.Store.
-func (db *DB) SaveKeys(ctx context.Context, set keys.Set, expected int64) error {
+func (db *DB) SaveKeys(ctx context.Context, set keys.Set, expected int64, changes []keys.Change) error {
 	return db.transaction(ctx, func(tx *gorm.DB) error {
 		head := map[string]any{"version": set.Version, "master_fingerprint": set.MasterFingerprint, "master_since": millis(set.MasterSince)}
 		swap := tx.Model(&keySetRow{}).Where("id = ? AND version = ?", keySetID, expected).Updates(head)
@@ -100,6 +101,27 @@ func (db *DB) SaveKeys(ctx context.Context, set keys.Set, expected int64) error 
 				return err
 			}
 		}
+		if err := insertEvents(tx, keyEvents(changes)...); err != nil {
+			return err
+		}
 		return db.announce(tx, keysVersion)
 	})
+}
+
+// keyEvents returns the events that record the changes.
+func keyEvents(changes []keys.Change) []authz.Event {
+	kinds := map[keys.ChangeKind]authz.EventKind{
+		keys.Created: authz.EventKeyCreated, keys.Rotated: authz.EventKeyRotated,
+		keys.Compromised: authz.EventKeyCompromised, keys.Removed: authz.EventKeyRemoved,
+	}
+	events := make([]authz.Event, len(changes))
+	for i, c := range changes {
+		event := authz.NewEvent(kinds[c.Kind], c.At)
+		event.Target, event.Actor, event.Detail = c.KeyID, c.Actor, string(c.Algorithm)
+		if c.Kind == keys.Created || c.Kind == keys.Rotated {
+			event.Detail += ", signs from " + c.ActivateAt.UTC().Format(time.RFC3339)
+		}
+		events[i] = event
+	}
+	return events
 }

@@ -67,7 +67,7 @@ func newClientRow(c authz.Client) (clientRow, error) {
 	return clientRow{
 		ID: c.ID, Name: c.Name, AuthMethod: string(c.AuthMethod), Secrets: string(encoded), FirstParty: c.FirstParty, Introspect: c.Introspect,
 		GrantTypes: words(c.GrantTypes), Scope: words(c.Scope), Resources: words(c.Resources), AllowedOrigins: words(c.AllowedOrigins),
-		RefreshTokenDelivery: delivery(c.CookieDelivery), EmailVerificationURI: c.EmailVerificationURI, PasswordResetURI: c.PasswordResetURI,
+		RefreshTokenDelivery: c.Delivery(), EmailVerificationURI: c.EmailVerificationURI, PasswordResetURI: c.PasswordResetURI,
 		IdleTTL: durationMillis(c.Refresh.IdleTTL), AbsoluteTTL: durationMillis(c.Refresh.AbsoluteTTL), Leeway: durationMillis(c.Refresh.Leeway),
 		LostResponseWindow: durationMillis(c.Refresh.LostResponseWindow), LostResponseBudget: c.Refresh.LostResponseBudget,
 		StatusList: c.Status.List, StatusIndex: c.Status.Index,
@@ -89,7 +89,7 @@ func (r clientRow) client() (authz.Client, error) {
 	return authz.Client{
 		ID: r.ID, Name: r.Name, AuthMethod: authz.AuthMethod(r.AuthMethod), Secrets: secrets, FirstParty: r.FirstParty, Introspect: r.Introspect,
 		GrantTypes: strings.Fields(r.GrantTypes), Scope: strings.Fields(r.Scope), Resources: strings.Fields(r.Resources), AllowedOrigins: strings.Fields(r.AllowedOrigins),
-		CookieDelivery: r.RefreshTokenDelivery == deliveryCookie, EmailVerificationURI: r.EmailVerificationURI, PasswordResetURI: r.PasswordResetURI,
+		CookieDelivery: r.RefreshTokenDelivery == authz.DeliveryCookie, EmailVerificationURI: r.EmailVerificationURI, PasswordResetURI: r.PasswordResetURI,
 		Refresh: authz.RefreshOverrides{
 			IdleTTL: millisDuration(r.IdleTTL), AbsoluteTTL: millisDuration(r.AbsoluteTTL), Leeway: millisDuration(r.Leeway),
 			LostResponseWindow: millisDuration(r.LostResponseWindow), LostResponseBudget: r.LostResponseBudget,
@@ -97,19 +97,6 @@ func (r clientRow) client() (authz.Client, error) {
 		Status:     authz.StatusRef{List: r.StatusList, Index: r.StatusIndex},
 		DisabledAt: moment(r.DisabledAt), TokensNotBefore: moment(r.TokensNotBefore), CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt), Version: r.Version,
 	}, nil
-}
-
-// How refresh tokens reach a client.
-const (
-	deliveryBody   = "body"
-	deliveryCookie = "cookie"
-)
-
-func delivery(cookie bool) string {
-	if cookie {
-		return deliveryCookie
-	}
-	return deliveryBody
 }
 
 // words stores a list whose members hold no spaces.
@@ -172,9 +159,18 @@ func (db *DB) AllowedOrigins(ctx context.Context) ([]string, error) {
 }
 
 // InsertClient implements authz.ClientStore.
-func (db *DB) InsertClient(ctx context.Context, client authz.Client) error {
+func (db *DB) InsertClient(ctx context.Context, client authz.Client, event authz.Event) error {
+	return db.register(ctx, event, func(tx *gorm.DB) error { return insertClient(tx, client) })
+}
+
+// register makes a change of the registrations: with its event, and told to the
+// other nodes.
+func (db *DB) register(ctx context.Context, event authz.Event, do func(tx *gorm.DB) error) error {
 	return db.transaction(ctx, func(tx *gorm.DB) error {
-		if err := insertClient(tx, client); err != nil {
+		if err := do(tx); err != nil {
+			return err
+		}
+		if err := insertEvents(tx, event); err != nil {
 			return err
 		}
 		return db.announce(tx, registrationsVersion)
@@ -204,15 +200,12 @@ func insertClientResources(tx *gorm.DB, client authz.Client) error {
 }
 
 // UpdateClient implements authz.ClientStore.
-func (db *DB) UpdateClient(ctx context.Context, client authz.Client, ended authz.StatusRef) error {
-	return db.transaction(ctx, func(tx *gorm.DB) error {
+func (db *DB) UpdateClient(ctx context.Context, client authz.Client, ended authz.StatusRef, event authz.Event) error {
+	return db.register(ctx, event, func(tx *gorm.DB) error {
 		if err := updateClient(tx, client); err != nil {
 			return err
 		}
-		if err := db.endStatuses(tx, ended); err != nil {
-			return err
-		}
-		return db.announce(tx, registrationsVersion)
+		return db.endStatuses(tx, ended)
 	})
 }
 
@@ -234,12 +227,9 @@ func updateClient(tx *gorm.DB, client authz.Client) error {
 }
 
 // DeleteClient implements authz.ClientStore.
-func (db *DB) DeleteClient(ctx context.Context, id string) error {
-	return db.transaction(ctx, func(tx *gorm.DB) error {
-		if err := one(tx.Where("id = ?", id).Delete(&clientRow{}), authz.ErrNotFound); err != nil {
-			return err
-		}
-		return db.announce(tx, registrationsVersion)
+func (db *DB) DeleteClient(ctx context.Context, id string, event authz.Event) error {
+	return db.register(ctx, event, func(tx *gorm.DB) error {
+		return one(tx.Where("id = ?", id).Delete(&clientRow{}), authz.ErrNotFound)
 	})
 }
 
@@ -309,13 +299,8 @@ func (db *DB) Resources(ctx context.Context) ([]authz.Resource, error) {
 }
 
 // InsertResource implements authz.ResourceStore.
-func (db *DB) InsertResource(ctx context.Context, resource authz.Resource) error {
-	return db.transaction(ctx, func(tx *gorm.DB) error {
-		if err := insertResource(tx, resource); err != nil {
-			return err
-		}
-		return db.announce(tx, registrationsVersion)
-	})
+func (db *DB) InsertResource(ctx context.Context, resource authz.Resource, event authz.Event) error {
+	return db.register(ctx, event, func(tx *gorm.DB) error { return insertResource(tx, resource) })
 }
 
 func insertResource(tx *gorm.DB, resource authz.Resource) error {
@@ -327,13 +312,26 @@ func insertResource(tx *gorm.DB, resource authz.Resource) error {
 }
 
 // DeleteResource implements authz.ResourceStore.
-func (db *DB) DeleteResource(ctx context.Context, uri string) error {
-	return db.transaction(ctx, func(tx *gorm.DB) error {
-		if err := one(tx.Where("uri = ?", uri).Delete(&resourceRow{}), authz.ErrNotFound); err != nil {
-			return err
-		}
-		return db.announce(tx, registrationsVersion)
+func (db *DB) DeleteResource(ctx context.Context, uri string, event authz.Event) error {
+	return db.register(ctx, event, func(tx *gorm.DB) error {
+		return one(tx.Where("uri = ?", uri).Delete(&resourceRow{}), authz.ErrNotFound)
 	})
+}
+
+// UpdateResource implements authz.ResourceStore.
+func (db *DB) UpdateResource(ctx context.Context, resource authz.Resource, before time.Time, event authz.Event) error {
+	return db.register(ctx, event, func(tx *gorm.DB) error {
+		return updateResource(tx.Where("updated_at = ?", millis(before)), resource)
+	})
+}
+
+func updateResource(tx *gorm.DB, resource authz.Resource) error {
+	row, err := newResourceRow(resource)
+	if err != nil {
+		return err
+	}
+	update := tx.Model(&resourceRow{}).Where("uri = ?", resource.URI).Select("*").Omit("uri", "created_at").Updates(&row)
+	return one(update, authz.ErrConflict)
 }
 
 // ResourceClients implements authz.ResourceStore.

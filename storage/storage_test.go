@@ -1,14 +1,20 @@
 package storage_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"chancery/authz"
 	"chancery/authz/authztest"
 	"chancery/keys"
 	"chancery/keys/keystest"
 	"chancery/storage"
 	"chancery/storage/pgtest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -53,4 +59,30 @@ func TestKeyStoreConforms(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, open func(testing.TB) *storage.DB) {
 		keystest.Suite(t, func(t *testing.T) keys.Store { return open(t) })
 	})
+}
+
+func TestKeyChangesAreEvents(t *testing.T) {
+	for name, db := range map[string]*storage.DB{"sqlite": sqlite(t), "postgres": postgres(t)} {
+		t.Run(name, func(t *testing.T) {
+			at := authztest.T0
+			changes := []keys.Change{
+				{Kind: keys.Created, KeyID: "a", Algorithm: keys.RS256, ActivateAt: at.Add(time.Hour), At: at},
+				{Kind: keys.Compromised, KeyID: "b", Algorithm: keys.EdDSA, Actor: "usr_admin", At: at.Add(time.Second)},
+			}
+			if err := db.SaveKeys(t.Context(), keys.Set{Version: 1}, 0, changes); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.SaveKeys(t.Context(), keys.Set{Version: 1}, 0, changes); !errors.Is(err, keys.ErrConflict) {
+				t.Errorf("SaveKeys of an old version = %v, want a conflict", err)
+			}
+			got, err := db.ListEvents(t.Context(), authz.EventFilter{Page: authz.Page{Limit: 10}})
+			want := []authz.Event{
+				{Time: at.Add(time.Second), Kind: authz.EventKeyCompromised, Target: "b", Actor: "usr_admin", Detail: "EdDSA"},
+				{Time: at, Kind: authz.EventKeyCreated, Target: "a", Detail: "RS256, signs from 2026-03-01T13:00:00Z"},
+			}
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(authz.Event{}, "ID")); diff != "" || err != nil {
+				t.Errorf("events differ (-want +got): %v\n%s", err, diff)
+			}
+		})
+	}
 }

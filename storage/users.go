@@ -181,6 +181,7 @@ func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 		if err := tx.Model(&familyRow{}).Where("user_id = ?", change.UserID).Updates(blank).Error; err != nil {
 			return err
 		}
+		blank["changes"] = "" // where the address and the name may stand
 		if err := tx.Model(&eventRow{}).Where("user_id = ?", change.UserID).Updates(blank).Error; err != nil {
 			return err
 		}
@@ -198,11 +199,15 @@ func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 	return nil
 }
 
-// userOfChange selects the user, if its epoch is the one that the change names.
+// userOfChange selects the user, if its epoch and last change are those that
+// the change names.
 func userOfChange(tx *gorm.DB, change authz.UserChange) *gorm.DB {
 	tx = tx.Where("id = ?", change.UserID)
 	if change.Epoch != 0 {
 		tx = tx.Where("auth_epoch = ?", change.Epoch)
+	}
+	if !change.Unchanged.IsZero() {
+		tx = tx.Where("updated_at = ?", millis(change.Unchanged))
 	}
 	return tx
 }
@@ -222,7 +227,7 @@ func (db *DB) updateAndEnd(tx *gorm.DB, change authz.UserChange, columns map[str
 
 // updateUser writes columns of one user and stores the change's event.
 func updateUser(tx *gorm.DB, change authz.UserChange, columns map[string]any) error {
-	columns["updated_at"] = millis(change.Now)
+	columns["updated_at"] = gorm.Expr("CASE WHEN updated_at < ? THEN ? ELSE updated_at + 1 END", millis(change.Now), millis(change.Now))
 	if err := one(userOfChange(tx.Model(&userRow{}), change).Updates(columns), authz.ErrNotFound); err != nil {
 		return err
 	}

@@ -51,11 +51,11 @@ func TestWatcherHearsOtherConnections(t *testing.T) {
 		w, registrations, keyChanges := watch(t, db, nil)
 		receive(t, "the first poll reports registrations", registrations)
 		receive(t, "the first poll reports keys", keyChanges)
-		if err := db.InsertClient(t.Context(), authztest.SampleClient("app")); err != nil {
+		if err := db.InsertClient(t.Context(), authztest.SampleClient("app"), authztest.AnyEvent()); err != nil {
 			t.Fatal(err)
 		}
 		receive(t, "a new client", registrations)
-		if err := db.SaveKeys(t.Context(), keys.Set{Version: 1, MasterSince: authztest.T0}, 0); err != nil {
+		if err := db.SaveKeys(t.Context(), keys.Set{Version: 1, MasterSince: authztest.T0}, 0, nil); err != nil {
 			t.Fatal(err)
 		}
 		receive(t, "a change of the keys", keyChanges)
@@ -103,13 +103,13 @@ func TestWatcherHearsOfStatusLists(t *testing.T) {
 		publish(0)
 		receive(t, "a published list", published)
 		client := authztest.SampleClient("app")
-		if err := db.InsertClient(t.Context(), client); err != nil {
+		if err := db.InsertClient(t.Context(), client, authztest.AnyEvent()); err != nil {
 			t.Fatal(err)
 		}
 		for len(due) > 0 {
 			<-due
 		}
-		if err := db.UpdateClient(t.Context(), client, authz.StatusRef{List: lease.List, Index: 3}); err != nil {
+		if err := db.UpdateClient(t.Context(), client, authz.StatusRef{List: lease.List, Index: 3}, authztest.AnyEvent()); err != nil {
 			t.Fatal(err)
 		}
 		receive(t, "an entry that has ended", due)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/authz/authztest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -22,7 +23,7 @@ const atES256 = "https://es.example"
 // atServer returns a server with a third resource, which is signed by ES256.
 func atServer(t *testing.T) *server {
 	s := newServer(t)
-	must(t, s.store.InsertResource(t.Context(), authz.Resource{URI: atES256, Algorithm: "ES256", Scopes: []authz.ResourceScope{{Name: "sign"}}}))
+	must(t, s.store.InsertResource(t.Context(), authz.Resource{URI: atES256, Algorithm: "ES256", Scopes: []authz.ResourceScope{{Name: "sign"}}}, authztest.AnyEvent()))
 	s.service.Registry.Invalidate()
 	for _, id := range []string{"app", "robot"} {
 		s.updateClient(id, func(c *authz.Client) { c.Scope, c.Resources = append(c.Scope, "sign"), append(c.Resources, atES256) })

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/authz/authztest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -67,7 +68,7 @@ func insertClient(t *testing.T, s *server, id, secret string) {
 	must(t, s.store.InsertClient(t.Context(), authz.Client{
 		ID: id, AuthMethod: authz.AuthAnySecret, GrantTypes: []string{authz.GrantClientCredentials}, Scope: authz.Scope{"read"},
 		Resources: []string{apiURI}, Secrets: []authz.ClientSecret{{Hash: authz.HashSecret(authz.Secret(secret))}}, Version: 1,
-	}))
+	}, authztest.AnyEvent()))
 	s.service.Registry.Invalidate()
 }
 

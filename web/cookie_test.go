@@ -176,7 +176,10 @@ func TestCookieRevocation(t *testing.T) {
 
 func TestCookieClientNeedsAnOrigin(t *testing.T) {
 	s := newServer(t)
-	_, err := s.clients.Update(t.Context(), "spa", func(c *authz.Client) { c.AllowedOrigins = nil })
+	_, err := s.clients.Update(t.Context(), "spa", func(c *authz.Client) error {
+		c.AllowedOrigins = nil
+		return nil
+	})
 	if authz.CodeOf(err) != authz.InvalidInput {
 		t.Errorf("a cookie client without origins = %v, want it refused", err)
 	}

@@ -174,7 +174,7 @@ func (s *server) newRotator() {
 	defer firstKeysMu.Unlock()
 	store := &keystest.Memory{}
 	if firstKeys.Version > 0 {
-		must(s.t, store.SaveKeys(s.t.Context(), firstKeys, 0))
+		must(s.t, store.SaveKeys(s.t.Context(), firstKeys, 0, nil))
 	}
 	s.rotator = &keys.Rotator{
 		Store: store, Sealer: sealer, Ring: keys.NewRing(s.clock.Now, 24*time.Hour), Now: s.clock.Now,
@@ -195,7 +195,7 @@ func (s *server) register() {
 		{URI: apiURI, Algorithm: "RS256", Scopes: []authz.ResourceScope{{Name: "read"}, {Name: "write"}, {Name: "manage", Roles: []string{"manager"}}}},
 		{URI: otherURI, Algorithm: "EdDSA", AccessTokenTTL: 5 * time.Minute, Scopes: []authz.ResourceScope{{Name: "other"}}},
 	} {
-		must(s.t, s.store.InsertResource(ctx, resource))
+		must(s.t, s.store.InsertResource(ctx, resource, authztest.AnyEvent()))
 	}
 	login := []string{authz.GrantPassword, authz.GrantRefreshToken}
 	machine := []string{authz.GrantClientCredentials}
@@ -226,7 +226,10 @@ func (s *server) register() {
 // updateClient changes a registration, as an admin on another node would.
 func (s *server) updateClient(id string, edit func(*authz.Client)) {
 	s.t.Helper()
-	_, err := s.clients.Update(s.t.Context(), id, edit)
+	_, err := s.clients.Update(s.t.Context(), id, func(client *authz.Client) error {
+		edit(client)
+		return nil
+	})
 	must(s.t, err)
 	s.service.Registry.Invalidate()
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/authz/authztest"
 )
 
 func TestEntityTagsMayBeWeakenedOrListed(t *testing.T) {
@@ -74,7 +75,7 @@ func TestRightPasswordWithRefusedScopeIsRecorded(t *testing.T) {
 func TestScopeOfTheSameNameAsksForTheRoleOfItsResource(t *testing.T) {
 	s := newServer(t)
 	twin := authz.Resource{URI: "https://twin.example", Algorithm: "EdDSA", Scopes: []authz.ResourceScope{{Name: "list"}, {Name: "write", Roles: []string{"manager"}}}}
-	must(t, s.store.InsertResource(t.Context(), twin))
+	must(t, s.store.InsertResource(t.Context(), twin, authztest.AnyEvent()))
 	s.service.Registry.Invalidate()
 	s.updateClient("app", func(c *authz.Client) {
 		c.Resources, c.Scope = append(c.Resources, twin.URI), append(c.Scope, "list")

@@ -56,7 +56,7 @@ func ownKeys(t *testing.T, servers ...*server) *keystest.Memory {
 	set, err := pristine()
 	must(t, err)
 	store := &keystest.Memory{}
-	must(t, store.SaveKeys(t.Context(), set, 0))
+	must(t, store.SaveKeys(t.Context(), set, 0, nil))
 	for _, s := range servers {
 		s.rotator.Store = store
 		must(t, s.rotator.Tick(t.Context()))
@@ -140,7 +140,7 @@ func TestJW01_Answer(t *testing.T) {
 func TestJW02_PublicMembersOnly(t *testing.T) {
 	s := newServer(t)
 	ownKeys(t, s)
-	_, err := s.rotator.Rotate(t.Context(), keys.RS256) // a pending key too
+	_, err := s.rotator.Rotate(t.Context(), keys.RS256, "cli") // a pending key too
 	must(t, err)
 	allowed := map[string][]string{
 		"RSA": {"alg", "e", "kid", "kty", "n", "use"}, "OKP": {"alg", "crv", "kid", "kty", "use", "x"}, "EC": {"alg", "crv", "kid", "kty", "use", "x", "y"},
@@ -231,7 +231,7 @@ func verified(t *testing.T, s *server, token string) string {
 func TestJW04_OneKeyOneAlgorithm(t *testing.T) {
 	s := newServer(t)
 	const ecURI = "https://ec.example"
-	must(t, s.store.InsertResource(t.Context(), authz.Resource{URI: ecURI, Algorithm: "ES256", Scopes: []authz.ResourceScope{{Name: "ec"}}}))
+	must(t, s.store.InsertResource(t.Context(), authz.Resource{URI: ecURI, Algorithm: "ES256", Scopes: []authz.ResourceScope{{Name: "ec"}}}, authztest.AnyEvent()))
 	s.service.Registry.Invalidate()
 	s.updateClient("robot", func(c *authz.Client) { c.Resources, c.Scope = append(c.Resources, ecURI), append(c.Scope, "ec") })
 	used := map[string]bool{}
@@ -320,7 +320,7 @@ func TestJW06_StaleScheduleStopsSigning(t *testing.T) {
 func TestJW06_NodesPublishTheSame(t *testing.T) {
 	one, two := newServer(t), newServer(t)
 	ownKeys(t, one, two)
-	_, err := one.rotator.Rotate(t.Context(), keys.EdDSA)
+	_, err := one.rotator.Rotate(t.Context(), keys.EdDSA, "cli")
 	must(t, err)
 	must(t, two.rotator.Tick(t.Context()))
 	first, second := one.get(jwksURL), two.get(jwksURL)
@@ -343,7 +343,7 @@ func TestJW07_CompromisedKeyVanishes(t *testing.T) {
 	if active() != true {
 		t.Fatalf("active = %v before the compromise, want true", active())
 	}
-	_, err := s.rotator.Compromise(t.Context(), bad)
+	_, err := s.rotator.Compromise(t.Context(), bad, "cli")
 	must(t, err)
 	if got := kids(t, s, "RS256"); slices.Contains(got, bad) || len(got) != 1 {
 		t.Errorf("published = %q, want one key that is not %q", got, bad)

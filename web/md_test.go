@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"chancery/authz"
+	"chancery/authz/authztest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -229,7 +230,7 @@ func TestMD04_Members(t *testing.T) {
 func TestMD04_FollowsRegistrations(t *testing.T) {
 	s := newServer(t)
 	before := s.get(metadataURL).Header.Get("ETag")
-	must(t, s.store.InsertResource(t.Context(), authz.Resource{URI: "https://new.example", Algorithm: "ES256", Scopes: []authz.ResourceScope{{Name: "fresh"}}}))
+	must(t, s.store.InsertResource(t.Context(), authz.Resource{URI: "https://new.example", Algorithm: "ES256", Scopes: []authz.ResourceScope{{Name: "fresh"}}}, authztest.AnyEvent()))
 	s.service.Registry.Invalidate()
 	must(t, s.handler.Documents.Rebuild(t.Context()))
 	document := metadata(t, s, metadataURL)
@@ -247,7 +248,7 @@ func TestMD04_FollowsRegistrations(t *testing.T) {
 func TestMD05_EmptyMembersOmitted(t *testing.T) {
 	s := newServer(t)
 	for _, uri := range []string{apiURI, otherURI} {
-		must(t, s.store.DeleteResource(t.Context(), uri))
+		must(t, s.store.DeleteResource(t.Context(), uri, authztest.AnyEvent()))
 	}
 	s.service.Registry.Invalidate()
 	must(t, s.handler.Documents.Rebuild(t.Context()))

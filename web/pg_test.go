@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/authz/authztest"
 	"chancery/authz/password"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,7 +37,7 @@ func pgUser(s *server, name string, edit func(*authz.User)) {
 // pgClient stores a registration that the administration would refuse.
 func pgClient(s *server, client authz.Client) {
 	s.t.Helper()
-	must(s.t, s.store.InsertClient(s.t.Context(), client))
+	must(s.t, s.store.InsertClient(s.t.Context(), client, authztest.AnyEvent()))
 	s.service.Registry.Invalidate()
 }
 

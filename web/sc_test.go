@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/authz/authztest"
 )
 
 // scExpect fails the test unless the answer is a success with the scope, in
@@ -237,7 +238,7 @@ func TestRI01_ResourceSyntax(t *testing.T) {
 
 func TestRI02_ResourceThatMayNotBeTargeted(t *testing.T) {
 	s := newServer(t)
-	must(t, s.store.InsertResource(t.Context(), authz.Resource{URI: "https://third.example", Algorithm: "RS256", Scopes: []authz.ResourceScope{{Name: "third"}}}))
+	must(t, s.store.InsertResource(t.Context(), authz.Resource{URI: "https://third.example", Algorithm: "RS256", Scopes: []authz.ResourceScope{{Name: "third"}}}, authztest.AnyEvent()))
 	s.service.Registry.Invalidate()
 	for _, uri := range []string{
 		"https://unknown.example", "https://third.example", issuer + "/admin", issuer + "/account",

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/authz/authztest"
 	"chancery/authz/claims"
 	"chancery/authz/statuslist"
 	"chancery/web/status"
@@ -656,7 +657,7 @@ func TestStatusList_LongListsAreVerifiable(t *testing.T) {
 	id := entry.URI[strings.LastIndexByte(entry.URI, '/')+1:]
 	for i := range 4900 {
 		sum := sha256.Sum256([]byte(fmt.Sprint(i)))
-		must(t, s.store.UpdateClient(t.Context(), first(s.store.Client(t.Context(), "robot")), authz.StatusRef{List: id, Index: binary.BigEndian.Uint32(sum[:]) % statuslist.Capacity}))
+		must(t, s.store.UpdateClient(t.Context(), first(s.store.Client(t.Context(), "robot")), authz.StatusRef{List: id, Index: binary.BigEndian.Uint32(sum[:]) % statuslist.Capacity}, authztest.AnyEvent()))
 	}
 	s.publish()
 	list, err := s.lists.Find(t.Context(), id, 0)

@@ -47,7 +47,7 @@ func (m *Memory) AllowedOrigins(ctx context.Context) ([]string, error) {
 }
 
 // InsertClient implements authz.ClientStore.
-func (m *Memory) InsertClient(ctx context.Context, client authz.Client) error {
+func (m *Memory) InsertClient(ctx context.Context, client authz.Client, event authz.Event) error {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "InsertClient"); err != nil {
 		return err
@@ -56,12 +56,18 @@ func (m *Memory) InsertClient(ctx context.Context, client authz.Client) error {
 		return authz.ErrConflict
 	}
 	m.clients[client.ID] = client
-	m.registrations++
+	m.registered(event)
 	return nil
 }
 
+// registered notes a change of the registrations.
+func (m *Memory) registered(event authz.Event) {
+	m.append(event)
+	m.registrations++
+}
+
 // UpdateClient implements authz.ClientStore.
-func (m *Memory) UpdateClient(ctx context.Context, client authz.Client, ended authz.StatusRef) error {
+func (m *Memory) UpdateClient(ctx context.Context, client authz.Client, ended authz.StatusRef, event authz.Event) error {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "UpdateClient"); err != nil {
 		return err
@@ -72,12 +78,12 @@ func (m *Memory) UpdateClient(ctx context.Context, client authz.Client, ended au
 	client.Version++
 	m.clients[client.ID] = client
 	m.endStatus(ended)
-	m.registrations++
+	m.registered(event)
 	return nil
 }
 
 // DeleteClient implements authz.ClientStore.
-func (m *Memory) DeleteClient(ctx context.Context, id string) error {
+func (m *Memory) DeleteClient(ctx context.Context, id string, event authz.Event) error {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "DeleteClient"); err != nil {
 		return err
@@ -86,7 +92,7 @@ func (m *Memory) DeleteClient(ctx context.Context, id string) error {
 		return authz.ErrNotFound
 	}
 	delete(m.clients, id)
-	m.registrations++
+	m.registered(event)
 	return nil
 }
 
@@ -101,7 +107,7 @@ func (m *Memory) ListClients(ctx context.Context, p authz.Page) ([]authz.Client,
 }
 
 // InsertResource implements authz.ResourceStore.
-func (m *Memory) InsertResource(ctx context.Context, resource authz.Resource) error {
+func (m *Memory) InsertResource(ctx context.Context, resource authz.Resource, event authz.Event) error {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "InsertResource"); err != nil {
 		return err
@@ -110,12 +116,28 @@ func (m *Memory) InsertResource(ctx context.Context, resource authz.Resource) er
 		return authz.ErrConflict
 	}
 	m.resources[resource.URI] = resource
-	m.registrations++
+	m.registered(event)
+	return nil
+}
+
+// UpdateResource implements authz.ResourceStore.
+func (m *Memory) UpdateResource(ctx context.Context, resource authz.Resource, before time.Time, event authz.Event) error {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "UpdateResource"); err != nil {
+		return err
+	}
+	stored, ok := m.resources[resource.URI]
+	if !ok || !stored.UpdatedAt.Equal(before) {
+		return authz.ErrConflict
+	}
+	resource.CreatedAt = stored.CreatedAt
+	m.resources[resource.URI] = resource
+	m.registered(event)
 	return nil
 }
 
 // DeleteResource implements authz.ResourceStore.
-func (m *Memory) DeleteResource(ctx context.Context, uri string) error {
+func (m *Memory) DeleteResource(ctx context.Context, uri string, event authz.Event) error {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "DeleteResource"); err != nil {
 		return err
@@ -124,7 +146,7 @@ func (m *Memory) DeleteResource(ctx context.Context, uri string) error {
 		return authz.ErrNotFound
 	}
 	delete(m.resources, uri)
-	m.registrations++
+	m.registered(event)
 	return nil
 }
 
@@ -172,12 +194,14 @@ func (m *Memory) Apply(ctx context.Context, changes authz.ApplyChanges) error {
 	for _, user := range changes.InsertUsers {
 		m.users[user.ID] = user
 	}
-	for _, event := range changes.UserEvents {
+	for _, event := range changes.Events {
 		m.append(event)
 	}
 	for _, update := range changes.UpdateUsers {
-		m.setRoles(update.UserChange, update.Roles)
 		user := m.users[update.UserID]
+		m.stamp(&user, update.UserChange)
+		m.setRoles(update.UserChange, update.Roles)
+		user = m.users[update.UserID]
 		if update.NewEmail {
 			user.Email, user.EmailName, user.EmailVerifiedAt = update.Email, update.EmailName, update.EmailVerifiedAt
 			user.AuthEpoch++

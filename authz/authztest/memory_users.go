@@ -173,7 +173,7 @@ func (m *Memory) SetRoles(ctx context.Context, change authz.UserChange, roles []
 
 func (m *Memory) setRoles(change authz.UserChange, roles []string) {
 	user := m.users[change.UserID]
-	user.Roles, user.UpdatedAt = roles, change.Now
+	user.Roles = roles
 	m.users[user.ID] = user
 	for hash, family := range m.families {
 		if family.UserID == user.ID && family.RevokedAt.IsZero() {
@@ -189,7 +189,7 @@ func (m *Memory) SetPassword(ctx context.Context, change authz.PasswordChange) e
 }
 
 func (m *Memory) setPassword(user authz.User, change authz.PasswordChange) {
-	user.PasswordHash, user.MustChange, user.UpdatedAt = change.Hash, change.MustChange, change.Now
+	user.PasswordHash, user.MustChange = change.Hash, change.MustChange
 	user.AuthEpoch++
 	m.users[user.ID] = user
 	m.endSessions(change.Ending)
@@ -206,6 +206,11 @@ func (m *Memory) DeleteUser(ctx context.Context, change authz.UserChange) error 
 			}
 		}
 		delete(m.users, user.ID)
+		for i, event := range m.events {
+			if event.UserID == user.ID {
+				m.events[i].Device, m.events[i].Changes = authz.Device{}, nil
+			}
+		}
 		for hash, c := range m.confirmations {
 			if c.UserID == user.ID {
 				delete(m.confirmations, hash)
@@ -232,16 +237,26 @@ func (m *Memory) UnbanUser(ctx context.Context, change authz.UserChange) error {
 	})
 }
 
+// stamp sets the time of the change.
+func (m *Memory) stamp(user *authz.User, change authz.UserChange) {
+	if change.Now.After(user.UpdatedAt) {
+		user.UpdatedAt = change.Now
+	} else {
+		user.UpdatedAt = user.UpdatedAt.Add(time.Millisecond)
+	}
+	m.users[user.ID] = *user
+}
+
 func (m *Memory) changeUser(ctx context.Context, method string, change authz.UserChange, do func(*authz.User)) error {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, method); err != nil {
 		return err
 	}
 	user, ok := m.users[change.UserID]
-	if !ok || (change.Epoch != 0 && user.AuthEpoch != change.Epoch) {
+	if !ok || (change.Epoch != 0 && user.AuthEpoch != change.Epoch) || (!change.Unchanged.IsZero() && !user.UpdatedAt.Equal(change.Unchanged)) {
 		return authz.ErrNotFound
 	}
-	user.UpdatedAt = change.Now
+	m.stamp(&user, change)
 	do(&user)
 	m.append(change.Event)
 	return nil

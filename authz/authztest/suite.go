@@ -1,6 +1,7 @@
 package authztest
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,6 +42,8 @@ func registrationCases() []suiteCase {
 		{"Clients/Pages", clientPages},
 		{"Resources/StoredWhole", resourceStoredWhole},
 		{"Resources/ClientsThatNameIt", resourceClients},
+		{"Resources/Update", resourceUpdate},
+		{"Registrations/EventsOfChanges", registrationEvents},
 		{"Apply/AllOrNothing", applyAllOrNothing},
 		{"Apply/OldVersionIsAConflict", applyConflict},
 	}
@@ -71,6 +74,7 @@ func accountCases() []suiteCase {
 		{"Confirmations/ResetPassword", confirmationResetsPassword},
 		{"Confirmations/ConcurrentResets", confirmationRacesReset},
 		{"Users/ChangesNameTheEpoch", changeNamesEpoch},
+		{"Users/ChangesNameTheLastChange", userGuarded},
 	}
 }
 
@@ -171,6 +175,12 @@ func sampleEvent(id string, at time.Time) authz.Event {
 	}
 }
 
+// AnyEvent returns an event for a change of which only something else is
+// tested.
+func AnyEvent() authz.Event {
+	return authz.Event{ID: rand.Text(), Time: T0.AddDate(1, 0, 0), Kind: authz.EventClientChanged, Actor: "cli"}
+}
+
 func change(userID string, cause authz.Cause) authz.UserChange {
 	now := T0.Add(time.Minute)
 	event := sampleEvent("event of "+userID, now)
@@ -204,7 +214,7 @@ func same[T any](t testing.TB, what string, want, got T) {
 // of SampleFamily if there are none yet.
 func withUser(t testing.TB, store Store, name string) string {
 	t.Helper()
-	if err := store.InsertClient(t.Context(), SampleClient("app")); err != nil && !errors.Is(err, authz.ErrConflict) {
+	if err := store.InsertClient(t.Context(), SampleClient("app"), AnyEvent()); err != nil && !errors.Is(err, authz.ErrConflict) {
 		t.Fatal(err)
 	}
 	withList(t, store, "sessions-1", authz.StatusSessions)

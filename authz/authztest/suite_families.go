@@ -62,7 +62,7 @@ func familyInsertChecksClient(t *testing.T, store Store) {
 	client, err := store.Client(t.Context(), "app")
 	must(t, err)
 	client.DisabledAt = T0
-	must(t, store.UpdateClient(t.Context(), client, authz.StatusRef{}))
+	must(t, store.UpdateClient(t.Context(), client, authz.StatusRef{}, AnyEvent()))
 	want(t, "InsertFamily of a disabled client", store.InsertFamily(t.Context(), SampleFamily(userID, 1), 1), authz.ErrNotFound)
 }
 

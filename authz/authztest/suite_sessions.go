@@ -162,7 +162,7 @@ func sessionsEndRacesRotate(t *testing.T, store Store) {
 
 func sessionsList(t *testing.T, store Store) {
 	alice, bob := withUser(t, store, "alice"), withUser(t, store, "bob")
-	must(t, store.InsertClient(t.Context(), SampleClient("other")))
+	must(t, store.InsertClient(t.Context(), SampleClient("other"), AnyEvent()))
 	for i := range 6 {
 		family := SampleFamily(alice, i)
 		if i >= 4 {

@@ -111,15 +111,15 @@ func statusEnded(t *testing.T, store Store) {
 	client, err := store.Client(t.Context(), "app")
 	must(t, err)
 	stale := client
-	must(t, store.UpdateClient(t.Context(), client, authz.StatusRef{}))
-	want(t, "UpdateClient with an old version", store.UpdateClient(t.Context(), stale, client.Status), authz.ErrConflict)
+	must(t, store.UpdateClient(t.Context(), client, authz.StatusRef{}, AnyEvent()))
+	want(t, "UpdateClient with an old version", store.UpdateClient(t.Context(), stale, client.Status, AnyEvent()), authz.ErrConflict)
 	if due := dueOf(t, store, "clients-1"); due.ID != "" {
 		t.Errorf("an update that failed ends %v", due.Ended)
 	}
 	client.Version++
-	must(t, store.UpdateClient(t.Context(), client, client.Status))
+	must(t, store.UpdateClient(t.Context(), client, client.Status, AnyEvent()))
 	client.Version++
-	must(t, store.UpdateClient(t.Context(), client, client.Status)) // again
+	must(t, store.UpdateClient(t.Context(), client, client.Status, AnyEvent())) // again
 	same(t, "ended with the client", []uint32{client.Status.Index}, dueOf(t, store, "clients-1").Ended)
 }
 
@@ -208,7 +208,7 @@ func statusRetire(t *testing.T, store Store) {
 	must(t, err)
 	same(t, "the list that is opened", "open", lease.List)
 	ended := authz.StatusRef{List: "empty", Index: 3}
-	must(t, store.UpdateClient(t.Context(), SampleClient("app"), ended))
+	must(t, store.UpdateClient(t.Context(), SampleClient("app"), ended, AnyEvent()))
 	left := func(what string, before time.Time, want ...string) {
 		t.Helper()
 		if _, err := store.Purge(t.Context(), authz.PurgeLimits{ListsBefore: before, Limit: 10}); err != nil {

@@ -20,7 +20,7 @@ func userStoredWhole(t *testing.T, store Store) {
 	got, err := store.UserByName(t.Context(), "alice")
 	must(t, err)
 	same(t, "user", user, got)
-	if n := countEvents(t, store, authz.EventFilter{}); n != 1 {
+	if n := countEvents(t, store, authz.EventFilter{UserID: "usr_u"}); n != 1 {
 		t.Errorf("%d events, want that of the creation", n)
 	}
 }
@@ -30,7 +30,7 @@ func userNames(t *testing.T, store Store) {
 	again := SampleUser("alice")
 	again.ID = "usr_other"
 	want(t, "InsertUser of a taken name", store.InsertUser(t.Context(), again, sampleEvent("e2", T0)), authz.ErrConflict)
-	if n := countEvents(t, store, authz.EventFilter{}); n != 1 {
+	if n := countEvents(t, store, authz.EventFilter{UserID: "usr_u"}); n != 1 {
 		t.Errorf("%d events, want none of the refused insert", n)
 	}
 	_, err := store.UserByName(t.Context(), "Alice")
@@ -312,4 +312,35 @@ func userForLogin(t *testing.T, store Store) {
 		_, err = store.UserByLogin(t.Context(), name)
 		want(t, fmt.Sprintf("UserByLogin of %q", name), err, authz.ErrNotFound)
 	}
+}
+
+// userGuarded makes changes that are meant for the user as it was at a time,
+// and two within a millisecond.
+func userGuarded(t *testing.T, store Store) {
+	userID := withUser(t, store, "guarded")
+	read := func() authz.User {
+		user, err := store.UserByID(t.Context(), userID)
+		must(t, err)
+		return user
+	}
+	n := 0
+	guarded := func(at time.Time) authz.UserChange {
+		n++
+		c := change(userID, "")
+		c.Event.ID, c.Unchanged = fmt.Sprint("event ", n), at
+		return c
+	}
+	first := read().UpdatedAt
+	must(t, store.SetRoles(t.Context(), guarded(first), []string{"one"}))
+	second := read().UpdatedAt
+	want(t, "SetRoles of the user as it was", store.SetRoles(t.Context(), guarded(first), []string{"two"}), authz.ErrNotFound)
+	must(t, store.SetRoles(t.Context(), guarded(second), []string{"three"}))
+	third := read()
+	if !third.UpdatedAt.After(second) || !slices.Equal(third.Roles, []string{"three"}) {
+		t.Errorf("roles %v at %s, want three after %s, although the clock stood still", third.Roles, third.UpdatedAt, second)
+	}
+	ban := authz.Ban{UserChange: guarded(second), Until: T0.Add(time.Hour)}
+	want(t, "BanUser of the user as it was", store.BanUser(t.Context(), ban), authz.ErrNotFound)
+	want(t, "DeleteUser of the user as it was", store.DeleteUser(t.Context(), guarded(second)), authz.ErrNotFound)
+	must(t, store.DeleteUser(t.Context(), guarded(third.UpdatedAt)))
 }

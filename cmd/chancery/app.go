@@ -250,7 +250,7 @@ func (a *app) clients() *authz.Clients {
 }
 
 func (a *app) resources() *authz.Resources {
-	return &authz.Resources{Issuer: a.config.Issuer, Store: a.db, Lookup: a.registry, Now: a.clock.Now}
+	return &authz.Resources{Issuer: a.config.Issuer, Store: a.db, Lookup: a.registry, Now: a.clock.Now, Actor: a.actor}
 }
 
 func (a *app) users() *authz.Users {

@@ -177,7 +177,7 @@ func (d clientDeclaration) client(folder string, now time.Time) (authz.Client, e
 	client := authz.Client{
 		ID: d.ID, Name: d.Name, AuthMethod: authz.AuthMethod(d.AuthMethod), FirstParty: d.FirstParty, Introspect: d.Introspect,
 		GrantTypes: d.GrantTypes, Scope: d.Scopes, Resources: d.Resources, AllowedOrigins: d.AllowedOrigins,
-		CookieDelivery: d.Delivery == deliveryCookie, EmailVerificationURI: d.EmailVerificationURI, PasswordResetURI: d.PasswordResetURI,
+		CookieDelivery: d.Delivery == authz.DeliveryCookie, EmailVerificationURI: d.EmailVerificationURI, PasswordResetURI: d.PasswordResetURI,
 		Refresh: authz.RefreshOverrides{
 			IdleTTL: d.IdleTTL, AbsoluteTTL: d.AbsoluteTTL, Leeway: d.Leeway,
 			LostResponseWindow: d.LostResponseWindow, LostResponseBudget: d.LostResponseBudget,
@@ -186,7 +186,7 @@ func (d clientDeclaration) client(folder string, now time.Time) (authz.Client, e
 	switch {
 	case d.ID == "":
 		return client, errors.New("id is missing")
-	case d.Delivery != "" && d.Delivery != deliveryBody && d.Delivery != deliveryCookie:
+	case d.Delivery != "" && d.Delivery != authz.DeliveryBody && d.Delivery != authz.DeliveryCookie:
 		return client, errDelivery
 	case d.Type == "public" && d.AuthMethod == "" && d.SecretFile == "" && d.SecretSHA256 == "":
 		client.AuthMethod = authz.AuthNone
@@ -201,12 +201,6 @@ func (d clientDeclaration) client(folder string, now time.Time) (authz.Client, e
 	}
 	return client, err
 }
-
-// How refresh tokens reach a client.
-const (
-	deliveryBody   = "body"
-	deliveryCookie = "cookie"
-)
 
 var errDelivery = errors.New("refresh_token_delivery: want body or cookie")
 

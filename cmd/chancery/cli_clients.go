@@ -54,7 +54,7 @@ func viewClient(client authz.Client, secret authz.Secret) clientView {
 		ID: client.ID, Secret: secret.Reveal(), Name: client.Name, Type: clientType(client), AuthMethod: string(client.AuthMethod),
 		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: listed(client.GrantTypes), Scope: client.Scope.String(),
 		Resources: listed(client.Resources), AllowedOrigins: listed(client.AllowedOrigins),
-		Delivery: delivery(client.CookieDelivery), EmailVerificationURI: client.EmailVerificationURI, PasswordResetURI: client.PasswordResetURI,
+		Delivery: client.Delivery(), EmailVerificationURI: client.EmailVerificationURI, PasswordResetURI: client.PasswordResetURI,
 		IdleTTL: optional(client.Refresh.IdleTTL), AbsoluteTTL: optional(client.Refresh.AbsoluteTTL), Leeway: optional(client.Refresh.Leeway),
 		LostResponseWindow: optional(client.Refresh.LostResponseWindow), LostResponseBudget: client.Refresh.LostResponseBudget,
 		DisabledAt: client.DisabledAt, CreatedAt: client.CreatedAt, UpdatedAt: client.UpdatedAt,
@@ -70,13 +70,6 @@ func clientType(client authz.Client) string {
 		return "public"
 	}
 	return "confidential"
-}
-
-func delivery(cookie bool) string {
-	if cookie {
-		return deliveryCookie
-	}
-	return deliveryBody
 }
 
 func optional(d *time.Duration) string {
@@ -135,7 +128,7 @@ func (f *clientFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.scopes, "scope", nil, "allowed `scope`; repeatable")
 	flags.StringArrayVar(&f.resources, "resource", nil, "`URI` of a resource it may ask for (with --introspect: whose tokens it may introspect), the default first; repeatable")
 	flags.StringArrayVar(&f.origins, "allowed-origin", nil, "web `origin` whose scripts may call the token endpoint; repeatable")
-	flags.StringVar(&f.delivery, "refresh-token-delivery", deliveryBody, "body, or cookie for apps in browsers")
+	flags.StringVar(&f.delivery, "refresh-token-delivery", authz.DeliveryBody, "body, or cookie for apps in browsers")
 	flags.StringVar(&f.verifyPage, "email-verification-uri", "", "`page` of the app that links in mails to verify an address lead to")
 	flags.StringVar(&f.resetPage, "password-reset-uri", "", "`page` of the app that links in mails to reset a password lead to")
 	flags.DurationVar(&f.idle, "idle-ttl", 0, "end its sessions when not refreshed for so long")
@@ -156,7 +149,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, client *authz.Client) {
 	assign(given("scope"), &client.Scope, authz.Scope(filled(f.scopes)))
 	assign(given("resource"), &client.Resources, filled(f.resources))
 	assign(given("allowed-origin"), &client.AllowedOrigins, filled(f.origins))
-	assign(given("refresh-token-delivery"), &client.CookieDelivery, f.delivery == deliveryCookie)
+	assign(given("refresh-token-delivery"), &client.CookieDelivery, f.delivery == authz.DeliveryCookie)
 	assign(given("email-verification-uri"), &client.EmailVerificationURI, f.verifyPage)
 	assign(given("password-reset-uri"), &client.PasswordResetURI, f.resetPage)
 	assign(given("idle-ttl"), &client.Refresh.IdleTTL, &f.idle)
@@ -168,7 +161,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, client *authz.Client) {
 
 // check reports what is no word of a flag.
 func (f *clientFlags) check() error {
-	if f.delivery != deliveryBody && f.delivery != deliveryCookie {
+	if f.delivery != authz.DeliveryBody && f.delivery != authz.DeliveryCookie {
 		return usageError{fmt.Errorf("--refresh-token-delivery %q: want body or cookie", f.delivery)}
 	}
 	return nil
@@ -274,11 +267,12 @@ func (c *command) clientsUpdate() *cobra.Command {
 				return err
 			}
 			return c.with(cmd.Context(), func(a *app) error {
-				client, err := a.clients().Update(cmd.Context(), args[0], func(client *authz.Client) {
+				client, err := a.clients().Update(cmd.Context(), args[0], func(client *authz.Client) error {
 					f.apply(cmd, client)
 					if cmd.Flags().Changed("disabled") {
-						client.DisabledAt = disabledAt(f.disabled, client.DisabledAt, a.clock.Now())
+						client.Disable(f.disabled, a.clock.Now())
 					}
+					return nil
 				})
 				if err != nil {
 					return err
@@ -291,16 +285,6 @@ func (c *command) clientsUpdate() *cobra.Command {
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.disabled, "disabled", false, "refuse the client (--disabled=false lets it in again)")
 	return cmd
-}
-
-func disabledAt(disabled bool, before, now time.Time) time.Time {
-	switch {
-	case !disabled:
-		return time.Time{}
-	case before.IsZero():
-		return now.Truncate(time.Millisecond)
-	}
-	return before
 }
 
 func (c *command) clientsRotateSecret() *cobra.Command {

@@ -106,7 +106,7 @@ func (c *command) keysRotate() *cobra.Command {
 				return usageError{fmt.Errorf("--alg %q: want RS256, EdDSA or ES256", algorithm)}
 			}
 			return c.with(cmd.Context(), func(a *app) error {
-				key, err := a.rotator.Rotate(cmd.Context(), keys.Algorithm(algorithm))
+				key, err := a.rotator.Rotate(cmd.Context(), keys.Algorithm(algorithm), a.actor)
 				if err != nil {
 					return err
 				}
@@ -134,12 +134,12 @@ func (c *command) keysCompromise() *cobra.Command {
 			}
 			return c.with(cmd.Context(), func(a *app) error {
 				if all {
-					if err := a.rotator.CompromiseAll(cmd.Context()); err != nil {
+					if err := a.rotator.CompromiseAll(cmd.Context(), a.actor); err != nil {
 						return err
 					}
 					return c.done("compromised", "all keys; new ones sign from now on")
 				}
-				replacement, err := a.rotator.Compromise(cmd.Context(), args[0])
+				replacement, err := a.rotator.Compromise(cmd.Context(), args[0], a.actor)
 				if errors.Is(err, keys.ErrUnknownKey) {
 					return &authz.Error{Code: authz.NotFound, Description: fmt.Sprintf("there is no key %q", args[0])}
 				}

@@ -16,6 +16,7 @@ func (a *app) logEvents(ctx context.Context, events []authz.Event) {
 			{"client_id", event.ClientID},
 			{"sid", event.SessionID},
 			{"actor", event.Actor},
+			{"target", event.Target},
 			{"cause", string(event.Cause)},
 			{"address", event.Device.Address},
 			{"detail", event.Detail},

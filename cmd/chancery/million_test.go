@@ -102,8 +102,8 @@ func (m *million) publish() {
 		SignedStatusList: authz.SignedStatusList{ID: millionList, Version: versions[millionList] + 1, ExpiresAt: time.Now()}, Before: versions[millionList], Bits: bits,
 	}))
 	client := authztest.SampleClient(fmt.Sprint("c", versions[millionList]))
-	m.must(m.store.InsertClient(m.t.Context(), client))
-	m.must(m.store.UpdateClient(m.t.Context(), client, authz.StatusRef{List: millionList, Index: m.ended[0]}))
+	m.must(m.store.InsertClient(m.t.Context(), client, authztest.AnyEvent()))
+	m.must(m.store.UpdateClient(m.t.Context(), client, authz.StatusRef{List: millionList, Index: m.ended[0]}, authztest.AnyEvent()))
 }
 
 // get fetches the list and returns its size on the wire and unpacked.

@@ -16,6 +16,15 @@ import (
 type Memory struct {
 	mu  sync.Mutex
 	set keys.Set
+	// changes are those that were recorded.
+	changes []keys.Change
+}
+
+// Changes returns the recorded changes, oldest first.
+func (m *Memory) Changes() []keys.Change {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.changes)
 }
 
 // LoadKeys returns a copy of the stored set.
@@ -28,7 +37,7 @@ func (m *Memory) LoadKeys(ctx context.Context) (keys.Set, error) {
 }
 
 // SaveKeys stores a copy of set when the stored version is expected.
-func (m *Memory) SaveKeys(ctx context.Context, set keys.Set, expected int64) error {
+func (m *Memory) SaveKeys(ctx context.Context, set keys.Set, expected int64, changes []keys.Change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -39,5 +48,6 @@ func (m *Memory) SaveKeys(ctx context.Context, set keys.Set, expected int64) err
 	}
 	set.Keys = slices.Clone(set.Keys)
 	m.set = set
+	m.changes = append(m.changes, changes...)
 	return nil
 }

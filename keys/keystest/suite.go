@@ -44,7 +44,7 @@ func saveAndLoad(t *testing.T, store keys.Store) {
 	compromised := sample("b", 1)
 	compromised.CompromisedAt, compromised.Sealed = t0.Add(time.Hour), ""
 	want := keys.Set{Version: 1, Keys: []keys.Key{retired, compromised}, MasterFingerprint: "abcd", MasterSince: t0}
-	if err := store.SaveKeys(t.Context(), want, 0); err != nil {
+	if err := store.SaveKeys(t.Context(), want, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	got, err := store.LoadKeys(t.Context())
@@ -63,7 +63,7 @@ func saveReplaces(t *testing.T, store keys.Store) {
 	changed.RetireAt, changed.RemoveAt = t0.Add(time.Hour), t0.Add(2*time.Hour)
 	second := keys.Set{Version: 2, Keys: []keys.Key{changed, sample("c", 2)}, MasterSince: t0}
 	for i, set := range []keys.Set{first, second} {
-		if err := store.SaveKeys(t.Context(), set, int64(i)); err != nil {
+		if err := store.SaveKeys(t.Context(), set, int64(i), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,11 +78,11 @@ func saveReplaces(t *testing.T, store keys.Store) {
 
 func saveConflict(t *testing.T, store keys.Store) {
 	first := keys.Set{Version: 1, Keys: []keys.Key{sample("a", 0)}, MasterSince: t0}
-	if err := store.SaveKeys(t.Context(), first, 0); err != nil {
+	if err := store.SaveKeys(t.Context(), first, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	late := keys.Set{Version: 1, Keys: []keys.Key{sample("z", 5)}, MasterSince: t0}
-	if err := store.SaveKeys(t.Context(), late, 0); !errors.Is(err, keys.ErrConflict) {
+	if err := store.SaveKeys(t.Context(), late, 0, nil); !errors.Is(err, keys.ErrConflict) {
 		t.Errorf("SaveKeys with an old version = %v, want ErrConflict", err)
 	}
 	got, err := store.LoadKeys(t.Context())
@@ -101,7 +101,7 @@ func concurrentSaves(t *testing.T, store keys.Store) {
 	for i := range writers {
 		group.Go(func() {
 			set := keys.Set{Version: 1, Keys: []keys.Key{sample(string(rune('a'+i)), i)}, MasterSince: t0}
-			switch err := store.SaveKeys(t.Context(), set, 0); {
+			switch err := store.SaveKeys(t.Context(), set, 0, nil); {
 			case err == nil:
 				won.Add(1)
 			case errors.Is(err, keys.ErrConflict):

@@ -1,0 +1,35 @@
+-- +goose Up
+-- What admins see and leave behind. Each column has a default, so that the
+-- version before still inserts.
+
+-- target is what was changed when it is neither a user, a client nor a
+-- session; changes is what of it is different (JSON).
+ALTER TABLE security_events ADD COLUMN target TEXT NOT NULL DEFAULT '';
+ALTER TABLE security_events ADD COLUMN changes TEXT NOT NULL DEFAULT '';
+CREATE INDEX security_events_actor ON security_events (actor, time, id) WHERE actor <> '';
+CREATE INDEX security_events_target ON security_events (target, time, id) WHERE target <> '';
+
+-- For finding users by the beginning of the name or address, whatever the
+-- collation of the database is.
+CREATE INDEX users_name_prefix ON users (name text_pattern_ops, id);
+CREATE INDEX users_email ON users (email_name text_pattern_ops, id) WHERE email_name <> '';
+
+-- console_epoch rises when all of the user's sessions are ended, with which
+-- those in the console end.
+ALTER TABLE users ADD COLUMN console_epoch BIGINT NOT NULL DEFAULT 0;
+
+-- Sessions of the console, by the hash of their token.
+CREATE TABLE console_sessions (
+    token      TEXT PRIMARY KEY,
+    data       BYTEA NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX console_sessions_expires ON console_sessions (expires_at);
+
+-- How much of each kind happened in a minute, on all nodes together.
+CREATE TABLE activity (
+    minute BIGINT NOT NULL,
+    kind   TEXT NOT NULL,
+    amount BIGINT NOT NULL,
+    PRIMARY KEY (minute, kind)
+);
