@@ -47,7 +47,7 @@ func newFixture(t *testing.T) *fixture {
 		Settings: authz.Settings{Issuer: issuer, Refresh: defaults}, Store: f.store, Lookup: f.registry, Indexes: f.indexes, Sessions: f.sessions, Now: clock, Actor: "test",
 	}
 	f.resources = &authz.Resources{Issuer: issuer, Store: f.store, Lookup: f.registry, Now: clock}
-	f.users = &authz.Users{Store: f.store, Bans: f.store, Passwords: hasher, Policy: policy, Now: clock, Actor: "test"}
+	f.users = &authz.Users{Store: f.store, Reader: f.store, Bans: f.store, Passwords: hasher, Policy: policy, Now: clock, Actor: "test"}
 	if _, err := f.resources.Create(t.Context(), authz.Resource{URI: "https://api.example", Scopes: []authz.ResourceScope{{Name: "read"}, {Name: "write"}}}); err != nil {
 		t.Fatal(err)
 	}

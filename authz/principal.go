@@ -21,23 +21,36 @@ var errToken = fail(InvalidToken, "The access token is not valid, or no longer."
 // of a session that was ended is refused at once. The error has code
 // InvalidToken or InsufficientScope.
 func (s *Service) Principal(ctx context.Context, token Secret, resource, scope string, device Device) (Principal, error) {
-	read, ok := s.readAccessToken(token)
-	if !ok || read.Audience != resource || read.SessionID == "" {
-		return Principal{}, errToken
-	}
-	alive, err := s.introspectAccessToken(ctx, read)
+	read, err := s.aliveToken(ctx, token, resource, scope)
 	if err != nil {
 		return Principal{}, err
 	}
-	if !alive.Active {
+	if read.SessionID == "" {
 		return Principal{}, errToken
-	}
-	if !hasScope(read, scope) {
-		return Principal{}, &Error{Code: InsufficientScope, Description: "The access token lacks the scope that is needed here.", Scope: scope}
 	}
 	return Principal{
 		UserID: read.Subject, SessionID: read.SessionID, ClientID: read.ClientID, Device: newDevice(device.Address, device.UserAgent),
 	}, nil
+}
+
+// aliveToken returns what an access token says that is meant for the resource,
+// was granted the scope, and is good at this moment.
+func (s *Service) aliveToken(ctx context.Context, token Secret, resource, scope string) (claims.AccessToken, error) {
+	read, ok := s.readAccessToken(token)
+	if !ok || read.Audience != resource {
+		return claims.AccessToken{}, errToken
+	}
+	alive, err := s.introspectAccessToken(ctx, read)
+	if err != nil {
+		return claims.AccessToken{}, err
+	}
+	if !alive.Active {
+		return claims.AccessToken{}, errToken
+	}
+	if !hasScope(read, scope) {
+		return claims.AccessToken{}, &Error{Code: InsufficientScope, Description: "The access token lacks the scope that is needed here.", Scope: scope}
+	}
+	return read, nil
 }
 
 func hasScope(token claims.AccessToken, scope string) bool {

@@ -16,6 +16,10 @@ type PurgeLimits struct {
 	DeniedBefore   time.Time
 	// ConfirmationsBefore compares with when a mailed link or code expires.
 	ConfirmationsBefore time.Time
+	// ActivityBefore compares with the minute, ConsoleBefore with when a
+	// session of the console expires.
+	ActivityBefore time.Time
+	ConsoleBefore  time.Time
 	// ListsBefore compares with when a status list of sessions last gave away
 	// entries; only one that is full and has no session left goes.
 	ListsBefore time.Time
@@ -46,6 +50,8 @@ type Purger struct {
 const (
 	purgeLease = 10 * time.Minute
 	purgeBatch = 500
+	// activityKept is a little more than the longest range of an overview.
+	activityKept = RangeMonth + 24*time.Hour
 	// familyGrace keeps a family until the last access token that could ever
 	// have been issued for it is dead, with a minute of leeway.
 	familyGrace = MaxAccessTokenTTL + time.Minute
@@ -61,7 +67,8 @@ func (p *Purger) Tick(ctx context.Context) (int, error) {
 	}
 	limits := PurgeLimits{
 		FamiliesBefore: now.Add(-familyGrace), EventsBefore: now.Add(-p.EventRetention), DeniedBefore: now,
-		ConfirmationsBefore: now, ListsBefore: now.Add(-2 * leaseLife), Limit: purgeBatch,
+		ConfirmationsBefore: now, ActivityBefore: now.Add(-activityKept), ConsoleBefore: now,
+		ListsBefore: now.Add(-2 * leaseLife), Limit: purgeBatch,
 	}
 	total := 0
 	for {

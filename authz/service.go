@@ -44,7 +44,7 @@ type Settings struct {
 }
 
 // Service answers the token, revocation and introspection endpoints. All
-// fields but Throttle must be set; it is safe for concurrent use.
+// fields but Throttle and Observer must be set; it is safe for concurrent use.
 type Service struct {
 	Settings
 	// Now is the one clock (UTC).
@@ -61,6 +61,8 @@ type Service struct {
 	Signer    Signer
 	// Throttle may be nil: nothing is throttled then.
 	Throttle *Throttle
+	// Observer may be nil.
+	Observer Observer
 }
 
 func (s *Service) now() time.Time { return kept(s.Now) }

@@ -61,6 +61,8 @@ type Page struct {
 
 // SessionStore lists and ends sessions.
 type SessionStore interface {
+	// FamilyBySession returns the session with the id, or ErrNotFound.
+	FamilyBySession(ctx context.Context, sessionID string) (Family, error)
 	// ListSessions returns sessions from the newest to the oldest.
 	ListSessions(ctx context.Context, filter SessionFilter) ([]Family, error)
 	// EndSessions ends the selected sessions that were not ended before, also
@@ -69,7 +71,7 @@ type SessionStore interface {
 	EndSessions(ctx context.Context, ending Ending) (int, error)
 }
 
-// Sessions lists sessions and ends them. Every path that ends a session,
+// Sessions finds, lists and ends sessions. Every path that ends a session,
 // except a change of its user (which does it in its own transaction), goes
 // through End.
 type Sessions struct {

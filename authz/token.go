@@ -59,6 +59,12 @@ var (
 // *Error; a refused request consumes nothing. The client is authenticated
 // first, so that nothing about a grant is told to a stranger.
 func (s *Service) Token(ctx context.Context, request TokenRequest) (TokenResponse, error) {
+	response, err := s.token(ctx, request)
+	s.observe(request.GrantType, response, err)
+	return response, err
+}
+
+func (s *Service) token(ctx context.Context, request TokenRequest) (TokenResponse, error) {
 	if err := request.check(); err != nil {
 		return TokenResponse{}, err
 	}

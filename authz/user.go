@@ -37,8 +37,11 @@ type User struct {
 	// AuthEpoch rises whenever all of the user's sessions are ended, the
 	// password or the address changes; a login that read an older one fails, and
 	// so does what was mailed before.
-	AuthEpoch  int64
-	DisabledAt time.Time
+	AuthEpoch int64
+	// ConsoleEpoch rises whenever all of the user's sessions are ended, with
+	// which those in the console end.
+	ConsoleEpoch int64
+	DisabledAt   time.Time
 	// BannedUntil is Forever for a ban without end.
 	BannedUntil time.Time
 	BanReason   string

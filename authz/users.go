@@ -47,15 +47,9 @@ type PasswordChange struct {
 // its write and stores the change's event; ErrNotFound means that there is no
 // such user, or that its epoch or last change is another than the change names.
 type UserStore interface {
-	// UserByName returns the user with the normalised name, or ErrNotFound.
-	UserByName(ctx context.Context, name string) (User, error)
-	// UserByID returns the user with the id, or ErrNotFound.
-	UserByID(ctx context.Context, id string) (User, error)
 	// InsertUser stores a new user; ErrConflict means that the name is taken,
 	// or the verified address is another user's.
 	InsertUser(ctx context.Context, user User, event Event) error
-	// ListUsers returns users from the newest to the oldest.
-	ListUsers(ctx context.Context, page Page) ([]User, error)
 	// SetRoles changes the roles of the user and of its live families.
 	SetRoles(ctx context.Context, change UserChange, roles []string) error
 	// SetPassword changes the hash, raises the epoch and ends the sessions.
@@ -63,6 +57,18 @@ type UserStore interface {
 	// DeleteUser ends the sessions, blanks the personal data of the families
 	// and deletes the user.
 	DeleteUser(ctx context.Context, change UserChange) error
+}
+
+// UserReader finds and lists the users.
+type UserReader interface {
+	// UserByName returns the user with the normalised name, or ErrNotFound.
+	UserByName(ctx context.Context, name string) (User, error)
+	// UserByID returns the user with the id, or ErrNotFound.
+	UserByID(ctx context.Context, id string) (User, error)
+	// ListUsers returns the users that filter selects, in its order.
+	ListUsers(ctx context.Context, filter UserFilter) ([]User, error)
+	// UserNames returns the usernames of those of the ids that are users.
+	UserNames(ctx context.Context, ids []string) (map[string]string, error)
 }
 
 // BanStore bans users, under the same promises as UserStore.
@@ -77,6 +83,7 @@ type BanStore interface {
 // are *Error.
 type Users struct {
 	Store     UserStore
+	Reader    UserReader
 	Bans      BanStore
 	Passwords *password.Hasher
 	Policy    *password.Policy
@@ -175,7 +182,7 @@ func unacceptable(err error) *Error { return &Error{Code: InvalidInput, Descript
 // The error has code NotFound.
 func (u *Users) Find(ctx context.Context, username string) (User, error) {
 	if strings.HasPrefix(username, userIDPrefix) && plainText(username) {
-		user, err := u.Store.UserByID(ctx, username)
+		user, err := u.Reader.UserByID(ctx, username)
 		if !errors.Is(err, ErrNotFound) {
 			return user, err
 		}
@@ -184,20 +191,11 @@ func (u *Users) Find(ctx context.Context, username string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	user, err := u.Store.UserByName(ctx, name)
+	user, err := u.Reader.UserByName(ctx, name)
 	if err != nil {
 		return User{}, fmt.Errorf("find user: %w", named(err, "user", username))
 	}
 	return user, nil
-}
-
-// List returns users from the newest to the oldest.
-func (u *Users) List(ctx context.Context, page Page) ([]User, error) {
-	users, err := u.Store.ListUsers(ctx, page)
-	if err != nil {
-		return nil, fmt.Errorf("list users: %w", err)
-	}
-	return users, nil
 }
 
 // Ban refuses logins until the given time (Forever for a ban without end) and

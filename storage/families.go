@@ -188,6 +188,9 @@ func (db *DB) EndSessions(ctx context.Context, ending authz.Ending) (int, error)
 // endSessions is the one place where sessions end. Every change that ends some
 // calls it within its own transaction.
 func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
+	if err := endConsole(tx, ending); err != nil {
+		return 0, err
+	}
 	condition, value := selection(ending)
 	condition += " AND revoked_at IS NULL AND sid <> ?"
 	values := []any{value, ending.Except}

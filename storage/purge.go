@@ -32,6 +32,8 @@ func (db *DB) Purge(ctx context.Context, limits authz.PurgeLimits) (int, error) 
 		{"DELETE FROM refresh_families WHERE sid IN (SELECT sid FROM refresh_families WHERE absolute_expires_at < ? ORDER BY absolute_expires_at LIMIT ?)", limits.FamiliesBefore},
 		{"DELETE FROM denied_tokens WHERE jti IN (SELECT jti FROM denied_tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.DeniedBefore},
 		{"DELETE FROM account_confirmations WHERE hash IN (SELECT hash FROM account_confirmations WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.ConfirmationsBefore},
+		{"DELETE FROM console_sessions WHERE token IN (SELECT token FROM console_sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.ConsoleBefore},
+		{"DELETE FROM activity WHERE (minute, kind) IN (SELECT minute, kind FROM activity WHERE minute < ? ORDER BY minute LIMIT ?)", limits.ActivityBefore},
 		{"DELETE FROM security_events WHERE id IN (SELECT id FROM security_events WHERE time < ? ORDER BY time LIMIT ?)", limits.EventsBefore},
 	} {
 		err := db.statement(ctx, func(tx *gorm.DB) error {

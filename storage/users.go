@@ -22,6 +22,7 @@ type userRow struct {
 	SelfRegistered  bool
 	MustChange      bool
 	AuthEpoch       int64
+	ConsoleEpoch    int64
 	DisabledAt      int64
 	BannedUntil     int64
 	BanReason       string
@@ -36,7 +37,7 @@ func newUserRow(u authz.User) userRow {
 	return userRow{
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, EmailName: u.EmailName, EmailVerifiedAt: millis(u.EmailVerifiedAt),
 		PasswordHash: u.PasswordHash, Roles: words(u.Roles), SelfRegistered: u.SelfRegistered,
-		MustChange: u.MustChange, AuthEpoch: u.AuthEpoch, DisabledAt: millis(u.DisabledAt), BannedUntil: millis(u.BannedUntil),
+		MustChange: u.MustChange, AuthEpoch: u.AuthEpoch, ConsoleEpoch: u.ConsoleEpoch, DisabledAt: millis(u.DisabledAt), BannedUntil: millis(u.BannedUntil),
 		BanReason: u.BanReason, CreatedAt: millis(u.CreatedAt), UpdatedAt: millis(u.UpdatedAt),
 	}
 }
@@ -45,13 +46,13 @@ func (r userRow) user() authz.User {
 	return authz.User{
 		ID: r.ID, Username: r.Username, Name: r.Name, Email: r.Email, EmailName: r.EmailName, EmailVerifiedAt: moment(r.EmailVerifiedAt),
 		PasswordHash: r.PasswordHash, Roles: strings.Fields(r.Roles), SelfRegistered: r.SelfRegistered,
-		MustChange: r.MustChange, AuthEpoch: r.AuthEpoch, DisabledAt: moment(r.DisabledAt), BannedUntil: moment(r.BannedUntil),
+		MustChange: r.MustChange, AuthEpoch: r.AuthEpoch, ConsoleEpoch: r.ConsoleEpoch, DisabledAt: moment(r.DisabledAt), BannedUntil: moment(r.BannedUntil),
 		BanReason: r.BanReason, CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt),
 	}
 }
 
 const (
-	userColumns = "id, username, name, email, email_name, email_verified_at, password_hash, roles, self_registered, must_change, auth_epoch, disabled_at, " +
+	userColumns = "id, username, name, email, email_name, email_verified_at, password_hash, roles, self_registered, must_change, auth_epoch, console_epoch, disabled_at, " +
 		"banned_until, ban_reason, created_at, updated_at"
 	// fromUsers finds the name before the address, by the unique index of
 	// either.
@@ -82,29 +83,18 @@ func (db *DB) UserByLogin(ctx context.Context, name string) (authz.User, error) 
 	return row.user(), err
 }
 
-// UserByName implements authz.UserStore and authz.AccountStore.
+// UserByName implements authz.UserReader and authz.AccountStore.
 func (db *DB) UserByName(ctx context.Context, name string) (authz.User, error) {
 	var row userRow
 	err := db.query(ctx, func(tx *gorm.DB) error { return tx.Where("name = ?", name).Take(&row).Error })
 	return row.user(), err
 }
 
-// UserByID implements authz.AccountStore.
+// UserByID implements authz.UserReader, authz.AccountStore and authz.AdminStore.
 func (db *DB) UserByID(ctx context.Context, id string) (authz.User, error) {
 	var row userRow
 	err := db.query(ctx, func(tx *gorm.DB) error { return tx.Where("id = ?", id).Take(&row).Error })
 	return row.user(), err
-}
-
-// ListUsers implements authz.UserStore.
-func (db *DB) ListUsers(ctx context.Context, page authz.Page) ([]authz.User, error) {
-	var rows []userRow
-	err := db.query(ctx, func(tx *gorm.DB) error { return pageOf(tx, page, "created_at", "id").Find(&rows).Error })
-	users := make([]authz.User, len(rows))
-	for i, row := range rows {
-		users[i] = row.user()
-	}
-	return users, err
 }
 
 // InsertUser implements authz.UserStore.

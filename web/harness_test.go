@@ -134,7 +134,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	registry := authz.NewRegistry(o.issuer, s.store, nil)
 	indexes := authz.NewIndexes(s.store, s.clock.Now)
 	sessions := &authz.Sessions{Store: s.store, Now: s.clock.Now}
-	s.users = &authz.Users{Store: s.store, Bans: s.store, Passwords: hasher, Policy: policy, Now: s.clock.Now, Actor: "test"}
+	s.users = &authz.Users{Store: s.store, Reader: s.store, Bans: s.store, Passwords: hasher, Policy: policy, Now: s.clock.Now, Actor: "test"}
 	s.clients = &authz.Clients{Settings: settings, Store: s.store, Lookup: registry, Indexes: indexes, Sessions: sessions, Now: s.clock.Now}
 	refreshes, err := authz.NewRefreshTokens([]authz.MACKey{{ID: 7, Secret: [32]byte{1}}})
 	must(t, err)

@@ -18,6 +18,7 @@ type Store interface {
 	authz.ResourceStore
 	authz.LoginStore
 	authz.UserStore
+	authz.UserReader
 	authz.BanStore
 	authz.ImportStore
 	authz.AccountStore
@@ -30,6 +31,8 @@ type Store interface {
 	authz.EventStore
 	authz.ApplyStore
 	authz.PurgeStore
+	authz.ActivityStore
+	authz.AdminStore
 }
 
 // Memory is a Store that forgets everything with the process. It is safe for
@@ -48,6 +51,7 @@ type Memory struct {
 	events        []authz.Event
 	once          map[string]bool
 	leases        map[string]workLease
+	activity      map[activityKey]int64
 	// Down, when set, is returned by every method: the database cannot answer.
 	Down error
 	// Calls counts the calls of every method by its name.
@@ -65,7 +69,7 @@ func NewMemory() *Memory {
 		clients: map[string]authz.Client{}, resources: map[string]authz.Resource{}, users: map[string]authz.User{},
 		families: map[authz.Hash]authz.Family{}, denied: map[string]time.Time{}, confirmations: map[authz.Hash]authz.Confirmation{}, once: map[string]bool{},
 		ended:  map[authz.StatusRef]bool{},
-		leases: map[string]workLease{}, Calls: map[string]int{},
+		leases: map[string]workLease{}, activity: map[activityKey]int64{}, Calls: map[string]int{},
 	}
 }
 

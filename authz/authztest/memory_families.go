@@ -115,6 +115,10 @@ func (m *Memory) EndSessions(ctx context.Context, ending authz.Ending) (int, err
 }
 
 func (m *Memory) endSessions(ending authz.Ending) int {
+	if user, ok := m.users[ending.UserID]; ok && !ending.Trim {
+		user.ConsoleEpoch++
+		m.users[user.ID] = user
+	}
 	n, spared := 0, m.newest(ending)
 	for hash, family := range m.families {
 		if ending.Trim && (spared[family.SessionID] || family.State(ending.Now) != "") {

@@ -46,6 +46,13 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 			confirmations++
 		}
 	}
+	minutes := 0
+	for key := range m.activity {
+		if time.UnixMilli(key.minute).Before(limits.ActivityBefore) && minutes < limits.Limit {
+			delete(m.activity, key)
+			minutes++
+		}
+	}
 	m.events = slices.DeleteFunc(m.events, func(e authz.Event) bool {
 		old := e.Time.Before(limits.EventsBefore) && events < limits.Limit
 		if old {
@@ -54,5 +61,5 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 		}
 		return old
 	})
-	return families + denied + events + confirmations + m.retireLists(limits), nil
+	return families + denied + events + confirmations + minutes + m.retireLists(limits), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"chancery/authz"
@@ -156,14 +157,41 @@ func (m *Memory) UserByID(ctx context.Context, id string) (authz.User, error) {
 	return user, nil
 }
 
-// ListUsers implements authz.UserStore.
-func (m *Memory) ListUsers(ctx context.Context, p authz.Page) ([]authz.User, error) {
+// ListUsers implements authz.UserReader.
+func (m *Memory) ListUsers(ctx context.Context, filter authz.UserFilter) ([]authz.User, error) {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "ListUsers"); err != nil {
 		return nil, err
 	}
-	all := slices.SortedFunc(maps.Values(m.users), func(a, b authz.User) int { return newestFirst(a.CreatedAt, b.CreatedAt, a.ID, b.ID) })
-	return page(all, p, func(u authz.User) (time.Time, string) { return u.CreatedAt, u.ID }), nil
+	all := slices.Collect(maps.Values(m.users))
+	key := func(u authz.User) string { return u.Name }
+	prefix := filter.Name
+	switch {
+	case filter.Name != "":
+	case filter.Email != "":
+		prefix, key = filter.Email, func(u authz.User) string { return u.EmailName + " " + u.ID }
+	default:
+		slices.SortFunc(all, func(a, b authz.User) int { return newestFirst(a.CreatedAt, b.CreatedAt, a.ID, b.ID) })
+		return page(all, filter.Page, func(u authz.User) (time.Time, string) { return u.CreatedAt, u.ID }), nil
+	}
+	all = slices.DeleteFunc(all, func(u authz.User) bool { return !strings.HasPrefix(key(u), prefix) || key(u) <= filter.Page.AfterID })
+	slices.SortFunc(all, func(a, b authz.User) int { return strings.Compare(key(a), key(b)) })
+	return all[:min(len(all), filter.Page.Limit)], nil
+}
+
+// UserNames implements authz.UserReader.
+func (m *Memory) UserNames(ctx context.Context, ids []string) (map[string]string, error) {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "UserNames"); err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, id := range ids {
+		if user, ok := m.users[id]; ok {
+			names[id] = user.Username
+		}
+	}
+	return names, nil
 }
 
 // SetRoles implements authz.UserStore.

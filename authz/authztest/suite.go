@@ -66,6 +66,8 @@ func accountCases() []suiteCase {
 		{"Users/ImportAllOrNothing", userImport},
 		{"Users/ConcurrentImportsOfOneBatch", userConcurrentImports},
 		{"Users/Pages", userPages},
+		{"Users/FoundByBeginning", userBeginnings},
+		{"Users/NamesOfIDs", userNamesOfIDs},
 		{"Confirmations/Tries", confirmationTries},
 		{"Confirmations/ConcurrentTries", confirmationConcurrentTries},
 		{"Confirmations/Register", confirmationRegisters},
@@ -103,6 +105,8 @@ func sessionCases() []suiteCase {
 		{"Sessions/Trim", sessionsTrim},
 		{"Sessions/ConcurrentTrims", sessionsConcurrentTrims},
 		{"Sessions/ListFilters", sessionsList},
+		{"Sessions/EndOfAllEndsTheConsole", sessionsEndConsole},
+		{"Sessions/Count", sessionsCount},
 	}
 }
 
@@ -118,6 +122,8 @@ func otherCases() []suiteCase {
 		{"StatusLists/DueInOrder", statusDue},
 		{"StatusLists/RetireWithTheirLastSession", statusRetire},
 		{"Events/OnceAndFilters", events},
+		{"Activity/AddsUpInSteps", activity},
+		{"Activity/ConcurrentAdditions", activityConcurrent},
 		{"Purge/DeletesOnlyWhatIsOver", purge},
 		{"Purge/LeaseHasOneHolder", lease},
 	}

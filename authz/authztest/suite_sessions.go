@@ -274,3 +274,51 @@ func sessionsConcurrentTrims(t *testing.T, store Store) {
 		t.Errorf("eight trims ended %d sessions together, want each of 15 once", ended.Load())
 	}
 }
+
+// sessionsEndConsole says which endings end the sessions in the console too.
+func sessionsEndConsole(t *testing.T, store Store) {
+	userID := withFamilies(t, store, "admin", 0, 3)
+	other := withUser(t, store, "other")
+	epoch := func(id string) int64 {
+		user, err := store.UserByID(t.Context(), id)
+		must(t, err)
+		return user.ConsoleEpoch
+	}
+	for _, test := range []struct {
+		ending authz.Ending
+		rises  bool
+	}{
+		{authz.Ending{SessionID: "sid-000000"}, false},
+		{authz.Ending{ClientID: "app", Limit: 1}, false},
+		{authz.Ending{UserID: userID, Trim: true, Keep: 5}, false},
+		{authz.Ending{UserID: userID, Except: "sid-000001"}, true},
+		{authz.Ending{UserID: userID}, true},
+	} {
+		before := epoch(userID)
+		test.ending.Now, test.ending.Cause = T0, authz.CauseAdmin
+		_, err := store.EndSessions(t.Context(), test.ending)
+		must(t, err)
+		if rose := epoch(userID) > before; rose != test.rises {
+			t.Errorf("EndSessions(%+v) raised the console's epoch: %v, want %v", test.ending, rose, test.rises)
+		}
+	}
+	if epoch(other) != 0 {
+		t.Errorf("the epoch of another user rose to %d", epoch(other))
+	}
+}
+
+func sessionsCount(t *testing.T, store Store) {
+	userID := withFamilies(t, store, "alice", 0, 4)
+	_, err := store.EndSessions(t.Context(), authz.Ending{SessionID: "sid-000000", Now: T0, Cause: authz.CauseAdmin})
+	must(t, err)
+	idle := SampleFamily(userID, 9)
+	idle.IdleExpiresAt = T0.Add(time.Minute)
+	must(t, store.InsertFamily(t.Context(), idle, 1))
+	for at, want := range map[time.Time]int64{T0: 4, T0.Add(time.Minute): 3, T0.Add(25 * time.Hour): 0} {
+		n, err := store.CountSessions(t.Context(), at)
+		must(t, err)
+		if n != want {
+			t.Errorf("CountSessions at %s = %d, want %d", at, n, want)
+		}
+	}
+}

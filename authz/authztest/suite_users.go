@@ -117,7 +117,7 @@ func userConcurrentImports(t *testing.T, store Store) {
 		})
 	}
 	group.Wait()
-	all, err := store.ListUsers(t.Context(), authz.Page{Limit: 100})
+	all, err := store.ListUsers(t.Context(), authz.UserFilter{Page: authz.Page{Limit: 100}})
 	must(t, err)
 	if stored.Load() != 1 || len(all) != 3 {
 		t.Errorf("%d of 6 equal batches were stored, with %d users, want 1 with 3", stored.Load(), len(all))
@@ -264,9 +264,9 @@ func userPages(t *testing.T, store Store) {
 		user.CreatedAt = T0.Add(time.Duration(i) * time.Second)
 		must(t, store.InsertUser(t.Context(), user, sampleEvent(user.ID, T0)))
 	}
-	first, err := store.ListUsers(t.Context(), authz.Page{Limit: 2})
+	first, err := store.ListUsers(t.Context(), authz.UserFilter{Page: authz.Page{Limit: 2}})
 	must(t, err)
-	rest, err := store.ListUsers(t.Context(), authz.Page{After: first[1].CreatedAt, AfterID: first[1].ID, Limit: 10})
+	rest, err := store.ListUsers(t.Context(), authz.UserFilter{Page: authz.Page{After: first[1].CreatedAt, AfterID: first[1].ID, Limit: 10}})
 	must(t, err)
 	var names []string
 	for _, user := range append(first, rest...) {
@@ -343,4 +343,50 @@ func userGuarded(t *testing.T, store Store) {
 	want(t, "BanUser of the user as it was", store.BanUser(t.Context(), ban), authz.ErrNotFound)
 	want(t, "DeleteUser of the user as it was", store.DeleteUser(t.Context(), guarded(second)), authz.ErrNotFound)
 	must(t, store.DeleteUser(t.Context(), guarded(third.UpdatedAt)))
+}
+
+// userBeginnings pages through what begins alike. The order is that of bytes,
+// whatever the database sorts by otherwise.
+func userBeginnings(t *testing.T, store Store) {
+	for _, name := range []string{"ab", "a-b", "ab_c", "abc", "äb", "a", "b%", "b", "ab𝄞"} {
+		user := SampleUser(name)
+		user.ID = fmt.Sprintf("usr_%x", name)
+		user.EmailName, user.Email, user.EmailVerifiedAt = "team@mail.example", "team@mail.example", time.Time{}
+		if name == "a" {
+			user.EmailName, user.Email = "tea@mail.example", "tea@mail.example"
+		}
+		must(t, store.InsertUser(t.Context(), user, AnyEvent()))
+	}
+	pages := func(filter authz.UserFilter, key func(authz.User) string) []string {
+		var got []string
+		filter.Page.Limit = 2
+		for {
+			users, err := store.ListUsers(t.Context(), filter)
+			must(t, err)
+			for _, user := range users {
+				got = append(got, key(user))
+				filter = filter.Next(user)
+			}
+			if len(users) < 2 {
+				return got
+			}
+		}
+	}
+	name := func(u authz.User) string { return u.Name }
+	same(t, "names that begin with ab", []string{"ab", "ab_c", "abc", "ab𝄞"}, pages(authz.UserFilter{Name: "ab"}, name))
+	same(t, "names that begin with b%", []string{"b%"}, pages(authz.UserFilter{Name: "b%"}, name))
+	same(t, "names that begin with ab_", []string{"ab_c"}, pages(authz.UserFilter{Name: "ab_"}, name))
+	same(t, "names in another case", nil, pages(authz.UserFilter{Name: "AB"}, name))
+	all := pages(authz.UserFilter{Email: "team@"}, func(u authz.User) string { return u.ID })
+	if !slices.IsSorted(all) || len(all) != 8 {
+		t.Errorf("users by address = %v, want eight in the order of their ids", all)
+	}
+	same(t, "addresses that begin with tea", 9, len(pages(authz.UserFilter{Email: "tea"}, name)))
+}
+
+func userNamesOfIDs(t *testing.T, store Store) {
+	one, two := withUser(t, store, "one"), withUser(t, store, "two")
+	names, err := store.UserNames(t.Context(), []string{one, two, "usr_nobody"})
+	must(t, err)
+	same(t, "names", map[string]string{one: SampleUser("one").Username, two: SampleUser("two").Username}, names)
 }

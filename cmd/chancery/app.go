@@ -254,7 +254,7 @@ func (a *app) resources() *authz.Resources {
 }
 
 func (a *app) users() *authz.Users {
-	return &authz.Users{Store: a.db, Bans: a.db, Passwords: a.hasher, Policy: a.policy, Now: a.clock.Now, Actor: a.actor}
+	return &authz.Users{Store: a.db, Reader: a.db, Bans: a.db, Passwords: a.hasher, Policy: a.policy, Now: a.clock.Now, Actor: a.actor}
 }
 
 func (a *app) applier() *authz.Applier {

@@ -64,7 +64,7 @@ type firstCredentials struct {
 
 // empty reports whether there is neither a user nor a client.
 func (a *app) empty(ctx context.Context) (bool, error) {
-	users, err := a.users().List(ctx, authz.Page{Limit: 1})
+	users, err := a.users().List(ctx, authz.UserFilter{Page: authz.Page{Limit: 1}})
 	if err != nil || len(users) > 0 {
 		return false, err
 	}

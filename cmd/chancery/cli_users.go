@@ -113,7 +113,7 @@ func (c *command) usersList() *cobra.Command {
 		Use: "list", Short: "List the users, newest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(cmd.Context(), func(a *app) error {
-				users, err := a.users().List(cmd.Context(), authz.Page{Limit: maxListed})
+				users, err := a.users().List(cmd.Context(), authz.UserFilter{Page: authz.Page{Limit: maxListed}})
 				if err != nil {
 					return err
 				}
