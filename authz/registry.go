@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
 )
 
 // RegistrationStore is where the registry reads clients and resources from.
@@ -33,7 +35,9 @@ type Registry struct {
 	// invalidation cannot be found after it.
 	epoch   atomic.Uint64
 	clients *otter.Cache[clientKey, *Client]
-	shared  *otter.Cache[uint64, *registrations]
+	// shared is what was loaded last, flight the load under way.
+	shared atomic.Pointer[registrations]
+	flight singleflight.Group
 }
 
 type clientKey struct {
@@ -43,6 +47,7 @@ type clientKey struct {
 
 // registrations is what the registry keeps as a whole.
 type registrations struct {
+	epoch     uint64
 	resources []Resource
 	byURI     map[string]Resource
 	origins   []string
@@ -59,7 +64,6 @@ func NewRegistry(issuer string, store RegistrationStore, fresh func() bool) *Reg
 	return &Registry{
 		issuer: issuer, store: store, fresh: fresh,
 		clients: otter.Must(&otter.Options[clientKey, *Client]{MaximumSize: maxCachedClients}),
-		shared:  otter.Must(&otter.Options[uint64, *registrations]{MaximumSize: 2}),
 	}
 }
 
@@ -139,13 +143,28 @@ func (r *Registry) OriginAllowed(ctx context.Context, origin string) (bool, erro
 }
 
 func (r *Registry) all(ctx context.Context) (*registrations, error) {
-	load := otter.LoaderFunc[uint64, *registrations](func(ctx context.Context, _ uint64) (*registrations, error) {
-		return r.load(ctx)
-	})
 	if !r.fresh() {
 		return r.load(ctx)
 	}
-	return r.shared.Get(ctx, r.epoch.Load(), load)
+	epoch := r.epoch.Load()
+	if all := r.shared.Load(); all != nil && all.epoch == epoch {
+		return all, nil
+	}
+	loaded, err, others := r.flight.Do(strconv.FormatUint(epoch, 10), func() (any, error) {
+		all, err := r.load(ctx)
+		if err == nil {
+			all.epoch = epoch
+			r.shared.Store(all)
+		}
+		return all, err
+	})
+	if err != nil && others && ctx.Err() == nil {
+		return r.load(ctx) // it may be another's request that was given up
+	}
+	if err != nil {
+		return nil, err
+	}
+	return loaded.(*registrations), nil //nolint:forcetypeassert // it is what the function above returns
 }
 
 func (r *Registry) load(ctx context.Context) (*registrations, error) {

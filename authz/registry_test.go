@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -206,5 +207,32 @@ func TestIndexesGiveUpWithTheRequest(t *testing.T) {
 	}
 	if _, err := f.indexes.Session(t.Context()); err != nil {
 		t.Errorf("Session afterwards = %v", err)
+	}
+}
+
+// TestRegistryRemembersAfterManyChanges lets it be invalidated again and again:
+// what is in force now must be remembered, however often that of before was
+// asked for.
+func TestRegistryRemembersAfterManyChanges(t *testing.T) {
+	f := newFixture(t)
+	all := func() {
+		if _, err := f.registry.Resources(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 50 { // what was asked for often must not stay in its place
+		all()
+	}
+	for range 100 {
+		f.registry.Invalidate()
+		all()
+		before := f.store.CallCount()
+		for range 3 {
+			all()
+			runtime.Gosched()
+		}
+		if after := f.store.CallCount(); after != before {
+			t.Fatalf("the store was asked %d times for what had just been read", after-before)
+		}
 	}
 }

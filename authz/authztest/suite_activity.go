@@ -27,8 +27,10 @@ func activity(t *testing.T, store Store) {
 	points, err := store.Activity(t.Context(), authz.ActivityQuery{From: T0, Until: at(10), Step: 5 * time.Minute})
 	must(t, err)
 	same(t, "points", []authz.ActivityPoint{
-		{Time: T0, Kind: authz.ActiveSessions, Amount: 9}, {Time: T0, Kind: authz.ActivityLogins, Amount: 7},
-		{Time: T0, Kind: authz.ActivityReuse, Amount: 1}, {Time: at(5), Kind: authz.ActivityLogins, Amount: 8},
+		{Time: T0, Kind: authz.ActiveSessions, Amount: 9},
+		{Time: T0, Kind: authz.ActivityLogins, Amount: 7},
+		{Time: T0, Kind: authz.ActivityReuse, Amount: 1},
+		{Time: at(5), Kind: authz.ActivityLogins, Amount: 8},
 	}, points)
 	n, err := store.Purge(t.Context(), authz.PurgeLimits{ActivityBefore: at(4), Limit: 100})
 	must(t, err)
@@ -53,7 +55,8 @@ func activityConcurrent(t *testing.T, store Store) {
 	points, err := store.Activity(t.Context(), authz.ActivityQuery{From: T0, Until: T0.Add(time.Minute), Step: time.Minute})
 	must(t, err)
 	same(t, "points", []authz.ActivityPoint{
-		{Time: T0, Kind: authz.ActivityFailures, Amount: 120}, {Time: T0, Kind: authz.ActivityLogins, Amount: 40},
+		{Time: T0, Kind: authz.ActivityFailures, Amount: 120},
+		{Time: T0, Kind: authz.ActivityLogins, Amount: 40},
 		{Time: T0, Kind: authz.ActivityRefreshes, Amount: 80},
 	}, points)
 }

@@ -31,8 +31,9 @@ var imports = map[string][]string{
 	"storage/limits":  {"authz"},
 	"web/respond":     {"authz"},
 	"web/bearer":      {"authz/verify"},
+	"web/body":        {},
 	// level 3
-	"web/account":   {"authz", "authz/password", "web/bearer", "web/respond"},
+	"web/account":   {"authz", "authz/password", "web/bearer", "web/body", "web/respond"},
 	"web/assets":    {"web/respond"},
 	"web/oauth":     {"authz", "authz/claims", "web/respond"},
 	"web/status":    {"authz", "authz/claims", "web/respond"},
