@@ -22,8 +22,9 @@ type audited struct {
 func TestChangesAreEvents(t *testing.T) {
 	f := newFixture(t)
 	f.users.Actor, f.clients.Actor = "nobody", "nobody"
-	users, clients := f.users.By("usr_admin"), f.clients.By("usr_admin")
-	resources := (&authz.Resources{Issuer: issuer, Store: f.store, Lookup: f.registry, Now: f.clients.Now}).By("usr_admin")
+	desk := authz.Device{Address: "192.0.2.7", UserAgent: "Desk"}
+	users, clients := f.users.By("usr_admin", desk), f.clients.By("usr_admin", desk)
+	resources := (&authz.Resources{Issuer: issuer, Store: f.store, Lookup: f.registry, Now: f.clients.Now}).By("usr_admin", desk)
 	var user authz.User
 	d := func(changes ...string) (all []authz.Difference) {
 		for i := 0; i < len(changes); i += 3 {
@@ -101,14 +102,14 @@ func TestChangesAreEvents(t *testing.T) {
 				t.Fatalf("%d events of kind %s, %v, want one", len(events), test.want.Kind, err)
 			}
 			got := events[0]
-			if got.Actor != "usr_admin" || got.Time.IsZero() || got.ID == "" {
+			if got.Actor != "usr_admin" || got.Device != desk || got.Time.IsZero() || got.ID == "" {
 				t.Errorf("event = %+v, want one of the actor", got)
 			}
 			if user.ID != "" && got.UserID != user.ID {
 				t.Errorf("event of user %q, want %q", got.UserID, user.ID)
 			}
 			want := test.want
-			want.ID, want.Time, want.Actor, want.UserID = got.ID, got.Time, got.Actor, got.UserID
+			want.ID, want.Time, want.Actor, want.UserID, want.Device = got.ID, got.Time, got.Actor, got.UserID, got.Device
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("event differs (-want +got):\n%s", diff)
 			}

@@ -37,13 +37,14 @@ type Clients struct {
 	Indexes  *Indexes
 	Sessions *Sessions
 	Now      func() time.Time
-	// Actor is stored with every event.
-	Actor string
+	// Actor and Device are stored with every event: who, and from where.
+	Actor  string
+	Device Device
 }
 
 // By returns a copy of c for the changes of an actor.
-func (c Clients) By(actor string) *Clients {
-	c.Actor = actor
+func (c Clients) By(actor string, device Device) *Clients {
+	c.Actor, c.Device = actor, device
 	return &c
 }
 
@@ -69,7 +70,7 @@ func (c *Clients) Create(ctx context.Context, client Client) (Client, Secret, er
 // event returns what is stored beside a change of before to after.
 func (c *Clients) event(kind EventKind, before, after Client) Event {
 	event := NewEvent(kind, c.now())
-	event.ClientID, event.Actor, event.Changes = after.ID, c.Actor, after.differences(before)
+	event.ClientID, event.Actor, event.Device, event.Changes = after.ID, c.Actor, c.Device, after.differences(before)
 	return event
 }
 
@@ -233,7 +234,7 @@ func (c *Clients) store(ctx context.Context, kind EventKind, before Client, afte
 }
 
 func (c *Clients) endSessions(ctx context.Context, id string, cause Cause) error {
-	_, err := c.Sessions.End(ctx, Ending{ClientID: id, Cause: cause, Actor: c.Actor})
+	_, err := c.Sessions.End(ctx, Ending{ClientID: id, Cause: cause, Actor: c.Actor, Device: c.Device})
 	return err
 }
 

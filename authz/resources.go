@@ -31,20 +31,21 @@ type Resources struct {
 	Store  ResourceStore
 	Lookup *Registry
 	Now    func() time.Time
-	// Actor is stored with every event.
-	Actor string
+	// Actor and Device are stored with every event: who, and from where.
+	Actor  string
+	Device Device
 }
 
 // By returns a copy of r for the changes of an actor.
-func (r Resources) By(actor string) *Resources {
-	r.Actor = actor
+func (r Resources) By(actor string, device Device) *Resources {
+	r.Actor, r.Device = actor, device
 	return &r
 }
 
 // event returns what is stored beside a change of before to after.
 func (r *Resources) event(kind EventKind, before, after Resource) Event {
 	event := NewEvent(kind, kept(r.Now))
-	event.Target, event.Actor, event.Changes = after.URI, r.Actor, after.differences(before)
+	event.Target, event.Actor, event.Device, event.Changes = after.URI, r.Actor, r.Device, after.differences(before)
 	return event
 }
 
@@ -116,14 +117,20 @@ func (r *Resources) prepare(resource Resource) (Resource, error) {
 	if err := resource.Validate(); err != nil {
 		return Resource{}, err
 	}
-	isBuiltin := func(b Resource) bool { return b.URI == resource.URI }
-	if slices.ContainsFunc(builtinResources(r.Issuer), isBuiltin) {
-		return Resource{}, invalidInput("resource %q is the server's own", resource.URI)
+	if r.builtin(resource.URI) {
+		return Resource{}, errBuiltin(resource.URI)
 	}
 	resource.CreatedAt = kept(r.Now)
 	resource.UpdatedAt = resource.CreatedAt
 	return resource, nil
 }
+
+// builtin reports whether the resource is one of the server's own.
+func (r *Resources) builtin(uri string) bool {
+	return slices.ContainsFunc(builtinResources(r.Issuer), func(b Resource) bool { return b.URI == uri })
+}
+
+func errBuiltin(uri string) error { return invalidInput("resource %q is the server's own", uri) }
 
 // List returns all resources, the server's own first.
 func (r *Resources) List(ctx context.Context) ([]Resource, error) { return r.Lookup.Resources(ctx) }
@@ -134,6 +141,9 @@ const maxNamedClients = 5
 // Delete removes a resource that no client names any more. The error has code
 // NotFound or Conflict.
 func (r *Resources) Delete(ctx context.Context, uri string) error {
+	if r.builtin(uri) {
+		return errBuiltin(uri)
+	}
 	users, err := r.Store.ResourceClients(ctx, uri, maxNamedClients)
 	if err != nil {
 		return fmt.Errorf("clients of resource: %w", err)
@@ -142,7 +152,7 @@ func (r *Resources) Delete(ctx context.Context, uri string) error {
 		return fail(Conflict, fmt.Sprintf("resource %q is still named by clients %q", uri, users))
 	}
 	event := NewEvent(EventResourceDeleted, kept(r.Now))
-	event.Target, event.Actor = uri, r.Actor
+	event.Target, event.Actor, event.Device = uri, r.Actor, r.Device
 	if err := r.Store.DeleteResource(ctx, uri, event); err != nil {
 		return fmt.Errorf("delete resource: %w", named(err, "resource", uri))
 	}

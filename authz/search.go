@@ -55,13 +55,13 @@ type SessionState string
 // The states of a session.
 const (
 	SessionLive    SessionState = "live"
-	SessionEnded   SessionState = "ended"
+	SessionRevoked SessionState = "revoked"
 	SessionExpired SessionState = "expired"
 )
 
 // SessionStates returns all states.
 func SessionStates() []SessionState {
-	return []SessionState{SessionLive, SessionEnded, SessionExpired}
+	return []SessionState{SessionLive, SessionRevoked, SessionExpired}
 }
 
 // StateAt returns the state of the session at now.
@@ -70,7 +70,7 @@ func (f Family) StateAt(now time.Time) SessionState {
 	case "":
 		return SessionLive
 	case CauseRevoked:
-		return SessionEnded
+		return SessionRevoked
 	}
 	return SessionExpired
 }

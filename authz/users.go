@@ -88,16 +88,17 @@ type Users struct {
 	Passwords *password.Hasher
 	Policy    *password.Policy
 	Now       func() time.Time
-	// Actor is stored with every event.
-	Actor string
+	// Actor and Device are stored with every event: who, and from where.
+	Actor  string
+	Device Device
 	// Unchanged, unless zero, is when the user must have been changed last for a
 	// change to be made; otherwise its error has code Changed.
 	Unchanged time.Time
 }
 
 // By returns a copy of u for the changes of an actor.
-func (u Users) By(actor string) *Users {
-	u.Actor = actor
+func (u Users) By(actor string, device Device) *Users {
+	u.Actor, u.Device = actor, device
 	return &u
 }
 
@@ -268,7 +269,7 @@ func (u *Users) edit(ctx context.Context, username string, kind EventKind, cause
 	change := u.change(kind, before.ID)
 	change.Unchanged = u.Unchanged
 	change.Event.Changes = after.differences(before)
-	change.Ending = Ending{UserID: before.ID, Cause: cause, Actor: u.Actor, Now: change.Now}
+	change.Ending = Ending{UserID: before.ID, Cause: cause, Actor: u.Actor, Device: u.Device, Now: change.Now}
 	err = do(change)
 	if errors.Is(err, ErrNotFound) && !u.Unchanged.IsZero() {
 		return User{}, ErrChanged
@@ -291,7 +292,7 @@ func (c UserChange) stamp(before time.Time) time.Time {
 func (u *Users) change(kind EventKind, userID string) UserChange {
 	now := u.now()
 	event := NewEvent(kind, now)
-	event.UserID, event.Actor = userID, u.Actor
+	event.UserID, event.Actor, event.Device = userID, u.Actor, u.Device
 	return UserChange{UserID: userID, Now: now, Event: event}
 }
 

@@ -54,6 +54,7 @@ type server struct {
 	mails []authz.Mail
 	// secrets of the confidential clients by id.
 	secrets map[string]authz.Secret
+	admin   *authz.Administration
 }
 
 // testClock is a time that tests move by hand.
@@ -100,6 +101,7 @@ type options struct {
 	maxSessions        int
 	registrationClosed bool
 	stream             status.StreamLimits
+	adminApart         bool
 }
 
 // newServer returns a server with these clients:
@@ -151,7 +153,14 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	s.lists = authz.NewStatusLists(authz.StatusSettings{Issuer: o.issuer, TTL: 30 * time.Second, Exp: 15 * time.Minute}, s.store, s.rotator.Ring, s.clock.Now)
 	s.stream = status.NewStream(o.stream)
 	s.lists.OnChange = s.stream.Announce
+	s.admin = &authz.Administration{
+		Admins: &authz.Admins{Service: s.service, Users: s.store}, Users: s.users, Clients: s.clients,
+		Resources: &authz.Resources{Issuer: o.issuer, Store: s.store, Lookup: registry, Now: s.clock.Now}, Sessions: sessions,
+		Events: &authz.Events{Store: s.store}, Activity: &authz.Activity{Store: s.store, Now: s.clock.Now, Holder: "test"}, Keys: &authztest.SigningKeys{}, Now: s.clock.Now,
+	}
+	s.service.Observer = s.admin.Activity
 	s.handler, err = web.New(web.Options{
+		Administration: s.admin, AdminApart: o.adminApart,
 		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,
 		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant,
 		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,

@@ -14,6 +14,7 @@ import (
 
 	"chancery/authz"
 	"chancery/web/account"
+	"chancery/web/admin"
 	"chancery/web/assets"
 	"chancery/web/oauth"
 	"chancery/web/respond"
@@ -32,7 +33,11 @@ type Options struct {
 	// Accounts answers the account API.
 	Accounts *authz.Accounts
 	// Registry answers for clients' origins and the registered resources.
-	Registry   *authz.Registry
+	Registry *authz.Registry
+	// Administration is what the admin API and the console work on.
+	Administration *authz.Administration
+	// AdminApart gives these a handler of their own.
+	AdminApart bool
 	Keys       wellknown.KeySet
 	JWKSMaxAge time.Duration
 	// StatusLists are served for StatusTTL; StatusStream tells of new ones.
@@ -55,12 +60,62 @@ type Options struct {
 // registrations.
 type Server struct {
 	http.Handler
+	// Admin serves the admin API and the console if they stand apart, and is
+	// nil otherwise.
+	Admin     http.Handler
 	Documents *wellknown.Documents
 }
 
 // New mounts all endpoints. The error tells of an invalid option.
 func New(o Options) (*Server, error) {
 	gin.SetMode(gin.ReleaseMode)
+	issuer, err := url.Parse(o.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	m := &mounting{
+		options: o, base: strings.TrimSuffix(issuer.Path, "/"), https: issuer.Scheme == "https", respond: respond.Responder{Realm: o.Issuer},
+	}
+	public, err := m.site()
+	if err != nil {
+		return nil, err
+	}
+	documents, err := m.mountPublic(public)
+	if err != nil {
+		return nil, err
+	}
+	server := &Server{Handler: public.engine, Documents: documents}
+	admins := public
+	if o.AdminApart {
+		if admins, err = m.site(); err != nil {
+			return nil, err
+		}
+		server.Admin = admins.engine
+	}
+	return server, m.mountAdmin(admins)
+}
+
+// mounting is what the endpoints of all sites share.
+type mounting struct {
+	options Options
+	// base is the path of the issuer.
+	base    string
+	https   bool
+	respond respond.Responder
+}
+
+// site is what one listener serves.
+type site struct {
+	engine *gin.Engine
+	// hosted holds requests to their time limit; router is the same below the
+	// issuer's path, and free is without the limit.
+	hosted, router, free *gin.RouterGroup
+}
+
+// site returns a site with what every one has: what a request goes through, the
+// assets, and the probes.
+func (m *mounting) site() (*site, error) {
+	o := m.options
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
@@ -70,47 +125,53 @@ func New(o Options) (*Server, error) {
 	if err := engine.SetTrustedProxies(o.TrustedProxies); err != nil {
 		return nil, err
 	}
-	issuer, err := url.Parse(o.Issuer)
-	if err != nil {
-		return nil, err
-	}
-	base, responder := strings.TrimSuffix(issuer.Path, "/"), respond.Responder{Realm: o.Issuer}
-	engine.Use(accessLog(o.Log), recovery(responder), secureHeaders(issuer.Scheme == "https"))
-	engine.NoRoute(nothing(responder, base, http.StatusNotFound, "There is nothing here."))
-	engine.NoMethod(nothing(responder, base, http.StatusMethodNotAllowed, "This method is not allowed here."))
-
-	endpoints := &oauth.Endpoints{
-		Service: o.Service, Clients: o.Registry, Respond: responder, Now: o.Now, PasswordGrant: o.PasswordGrant,
-		Cookies: oauth.Cookies{Path: base + "/oauth", Secure: issuer.Scheme == "https"},
-	}
-	// Only the stream takes as long as its listener wants.
+	engine.Use(accessLog(o.Log), recovery(m.respond), secureHeaders(m.https))
+	engine.NoRoute(nothing(m.respond, m.base, http.StatusNotFound, "There is nothing here."))
+	engine.NoMethod(nothing(m.respond, m.base, http.StatusMethodNotAllowed, "This method is not allowed here."))
 	hosted := engine.Group("", deadline)
-	router := hosted.Group(base)
-	members := endpoints.Mount(router, o.Issuer)
-	statuses := &status.Endpoints{
-		Issuer: o.Issuer, Lists: o.StatusLists, Stream: o.StatusStream, Client: endpoints.Client, Respond: responder, TTL: o.StatusTTL, Now: o.Now,
-	}
-	maps.Copy(members, statuses.Mount(router, engine.Group(base)))
-	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Respond: responder}
-	accounts.Mount(router)
-	assets.Mount(router)
-	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: responder, MaxAge: o.JWKSMaxAge}
-	if err := documents.Mount(hosted, members); err != nil {
-		return nil, err
-	}
+	s := &site{engine: engine, hosted: hosted, router: hosted.Group(m.base), free: engine.Group(m.base)}
+	assets.Mount(s.router)
 	// Probes and operators ask a node itself, whatever the issuer's path is.
 	mountHealth(hosted, o.Ready, o.Version)
-	if base != "" {
-		mountHealth(router, o.Ready, o.Version)
+	if m.base != "" {
+		mountHealth(s.router, o.Ready, o.Version)
 	}
-	return &Server{Handler: engine, Documents: documents}, nil
+	return s, nil
+}
+
+// mountPublic adds what clients, users and resource servers ask for.
+func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
+	o := m.options
+	endpoints := &oauth.Endpoints{
+		Service: o.Service, Clients: o.Registry, Respond: m.respond, Now: o.Now, PasswordGrant: o.PasswordGrant,
+		Cookies: oauth.Cookies{Path: m.base + "/oauth", Secure: m.https},
+	}
+	members := endpoints.Mount(s.router, o.Issuer)
+	statuses := &status.Endpoints{
+		Issuer: o.Issuer, Lists: o.StatusLists, Stream: o.StatusStream, Client: endpoints.Client, Respond: m.respond, TTL: o.StatusTTL, Now: o.Now,
+	}
+	maps.Copy(members, statuses.Mount(s.router, s.free)) // only the stream takes as long as its listener wants
+	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Respond: m.respond}
+	accounts.Mount(s.router)
+	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: m.respond, MaxAge: o.JWKSMaxAge}
+	return documents, documents.Mount(s.hosted, members)
+}
+
+// mountAdmin adds what admins ask for.
+func (m *mounting) mountAdmin(s *site) error {
+	o := m.options
+	endpoints := &admin.Endpoints{
+		Administration: o.Administration, Origins: o.Registry, Respond: m.respond, Issuer: o.Issuer, Version: o.Version.Version,
+	}
+	return endpoints.Mount(s.engine, s.router, s.free)
 }
 
 // nothing answers what no endpoint is asked for, in the form of the API that the
 // path belongs to.
 func nothing(responder respond.Responder, base string, code int, description string) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		if path := c.Request.URL.Path + "/"; strings.HasPrefix(path, base+"/account/") {
+		path := c.Request.URL.Path + "/"
+		if strings.HasPrefix(path, base+"/account/") || strings.HasPrefix(path, base+"/admin/") {
 			responder.Nothing(c, code, description)
 			return
 		}

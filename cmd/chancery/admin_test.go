@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+
+	"chancery/web/admin"
 )
 
 // TestAdministrationReachesSessions does to live sessions, on a running
@@ -43,7 +45,7 @@ func TestAdministrationReachesSessions(t *testing.T) {
 				if refused.str("cause") != "revoked" || n.active(first, session.str("access_token")) {
 					t.Errorf("refresh = %s, want cause revoked, and an inactive access token", refused.body)
 				}
-				var all []sessionView
+				var all []admin.Session
 				decode(t, cli(t, env, "sessions", "list", "--all", "--limit", "1", "-o", "json"), &all)
 				if len(all) != 1 || all[0].State != "revoked" || all[0].Cause != test.cause {
 					t.Errorf("session = %+v, want revoked with cause %s", all, test.cause)
@@ -75,7 +77,7 @@ func TestRolesReachLiveSessions(t *testing.T) {
 	})
 }
 
-func liveSessions(t *testing.T, env []string) (sessions []sessionView) {
+func liveSessions(t *testing.T, env []string) (sessions []admin.Session) {
 	t.Helper()
 	decode(t, cli(t, env, "sessions", "list", "-o", "json"), &sessions)
 	return sessions

@@ -253,6 +253,18 @@ func (a *app) resources() *authz.Resources {
 	return &authz.Resources{Issuer: a.config.Issuer, Store: a.db, Lookup: a.registry, Now: a.clock.Now, Actor: a.actor}
 }
 
+func (a *app) signingKeys() signingKeys {
+	return signingKeys{rotator: a.rotator, now: a.clock.Now}
+}
+
+// administration is everything that admins see and change.
+func (a *app) administration(service *authz.Service, activity *authz.Activity) *authz.Administration {
+	return &authz.Administration{
+		Admins: &authz.Admins{Service: service, Users: a.db}, Users: a.users(), Clients: a.clients(), Resources: a.resources(), Sessions: a.sessions,
+		Events: &authz.Events{Store: a.db}, Activity: activity, Keys: a.signingKeys(), Now: a.clock.Now,
+	}
+}
+
 func (a *app) users() *authz.Users {
 	return &authz.Users{Store: a.db, Reader: a.db, Bans: a.db, Passwords: a.hasher, Policy: a.policy, Now: a.clock.Now, Actor: a.actor}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/web/admin"
 
 	"github.com/spf13/cobra"
 )
@@ -15,68 +16,11 @@ func (c *command) clientsCommand() *cobra.Command {
 		c.clientsCreate(), c.clientsList(), c.clientsShow(), c.clientsUpdate(), c.clientsRotateSecret(), c.clientsDelete())
 }
 
-// clientView is a client as the command line prints it. Names are those of
-// RFC 7591 where it has one.
-type clientView struct {
-	ID                   string     `json:"client_id"`
-	Secret               string     `json:"client_secret,omitempty"`
-	Name                 string     `json:"client_name,omitempty"`
-	Type                 string     `json:"type"`
-	AuthMethod           string     `json:"token_endpoint_auth_method"`
-	FirstParty           bool       `json:"first_party"`
-	Introspect           bool       `json:"introspect"`
-	GrantTypes           []string   `json:"grant_types"`
-	Scope                string     `json:"scope"`
-	Resources            []string   `json:"resources"`
-	AllowedOrigins       []string   `json:"allowed_origins"`
-	Delivery             string     `json:"refresh_token_delivery"`
-	EmailVerificationURI string     `json:"email_verification_uri,omitempty"`
-	PasswordResetURI     string     `json:"password_reset_uri,omitempty"`
-	IdleTTL              string     `json:"idle_ttl,omitempty"`
-	AbsoluteTTL          string     `json:"absolute_ttl,omitempty"`
-	Leeway               string     `json:"leeway,omitempty"`
-	LostResponseWindow   string     `json:"lost_response_window,omitempty"`
-	LostResponseBudget   *int       `json:"lost_response_budget,omitempty"`
-	Secrets              []keyTimes `json:"secrets,omitempty"`
-	DisabledAt           time.Time  `json:"disabled_at,omitzero"`
-	CreatedAt            time.Time  `json:"created_at"`
-	UpdatedAt            time.Time  `json:"updated_at"`
-}
-
-// keyTimes says how long a secret is good.
-type keyTimes struct {
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at,omitzero"`
-}
+// clientView is a client as the command line prints it.
+type clientView struct{ admin.Client }
 
 func viewClient(client authz.Client, secret authz.Secret) clientView {
-	v := clientView{
-		ID: client.ID, Secret: secret.Reveal(), Name: client.Name, Type: clientType(client), AuthMethod: string(client.AuthMethod),
-		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: listed(client.GrantTypes), Scope: client.Scope.String(),
-		Resources: listed(client.Resources), AllowedOrigins: listed(client.AllowedOrigins),
-		Delivery: client.Delivery(), EmailVerificationURI: client.EmailVerificationURI, PasswordResetURI: client.PasswordResetURI,
-		IdleTTL: optional(client.Refresh.IdleTTL), AbsoluteTTL: optional(client.Refresh.AbsoluteTTL), Leeway: optional(client.Refresh.Leeway),
-		LostResponseWindow: optional(client.Refresh.LostResponseWindow), LostResponseBudget: client.Refresh.LostResponseBudget,
-		DisabledAt: client.DisabledAt, CreatedAt: client.CreatedAt, UpdatedAt: client.UpdatedAt,
-	}
-	for _, s := range client.Secrets {
-		v.Secrets = append(v.Secrets, keyTimes{CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt})
-	}
-	return v
-}
-
-func clientType(client authz.Client) string {
-	if client.Public() {
-		return "public"
-	}
-	return "confidential"
-}
-
-func optional(d *time.Duration) string {
-	if d == nil {
-		return ""
-	}
-	return d.String()
+	return clientView{admin.NewClient(client, secret)}
 }
 
 func (v clientView) draw(out *table) {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"chancery/authz"
 	"chancery/keys"
+	"chancery/web/admin"
 
 	"github.com/spf13/cobra"
 )
@@ -15,33 +15,9 @@ func (c *command) keysCommand() *cobra.Command {
 	return group("keys", "Show and rotate the signing keys", c.keysList(), c.keysRotate(), c.keysCompromise())
 }
 
-// keyView is a signing key as the command line prints it.
-type keyView struct {
-	ID            string    `json:"kid"`
-	Algorithm     string    `json:"alg"`
-	State         string    `json:"state"`
-	CreatedAt     time.Time `json:"created_at"`
-	ActivateAt    time.Time `json:"activate_at"`
-	RetireAt      time.Time `json:"retire_at,omitzero"`
-	RemoveAt      time.Time `json:"remove_at,omitzero"`
-	CompromisedAt time.Time `json:"compromised_at,omitzero"`
-}
-
-func viewKey(k keys.Key, now time.Time) keyView {
-	state := string(k.State(now))
-	if !k.CompromisedAt.IsZero() {
-		state = "compromised"
-		k.RetireAt, k.RemoveAt = k.CompromisedAt, k.CompromisedAt
-	}
-	return keyView{
-		ID: k.ID, Algorithm: string(k.Algorithm), State: state, CreatedAt: k.CreatedAt, ActivateAt: k.ActivateAt,
-		RetireAt: k.RetireAt, RemoveAt: k.RemoveAt, CompromisedAt: k.CompromisedAt,
-	}
-}
-
 // keysView is the answer of keys list.
 type keysView struct {
-	Keys   []keyView   `json:"keys"`
+	Keys   []admin.Key `json:"keys"`
 	Master *masterView `json:"master_key,omitempty"`
 }
 
@@ -63,7 +39,7 @@ func (c *command) keysList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				view := keysView{Keys: []keyView{}}
+				view := keysView{Keys: []admin.Key{}}
 				if set.MasterFingerprint != "" {
 					longest, err := a.clients().LongestIdleTTL(ctx)
 					if err != nil {
@@ -73,8 +49,12 @@ func (c *command) keysList() *cobra.Command {
 						Fingerprint: set.MasterFingerprint, FirstSince: set.MasterSince, DropOlderAfter: set.MasterSince.Add(longest),
 					}
 				}
-				for _, k := range set.Keys {
-					view.Keys = append(view.Keys, viewKey(k, a.clock.Now()))
+				shown, err := a.signingKeys().Keys(ctx)
+				if err != nil {
+					return err
+				}
+				for _, k := range shown {
+					view.Keys = append(view.Keys, admin.NewKey(k))
 				}
 				return c.print(view, view.draw)
 			})
@@ -106,11 +86,11 @@ func (c *command) keysRotate() *cobra.Command {
 				return usageError{fmt.Errorf("--alg %q: want RS256, EdDSA or ES256", algorithm)}
 			}
 			return c.with(cmd.Context(), func(a *app) error {
-				key, err := a.rotator.Rotate(cmd.Context(), keys.Algorithm(algorithm), a.actor)
+				key, err := a.signingKeys().Rotate(cmd.Context(), algorithm, a.actor)
 				if err != nil {
 					return err
 				}
-				view := viewKey(key, a.clock.Now())
+				view := admin.NewKey(key)
 				return c.print(view, func(out *table) {
 					out.text(fmt.Sprintf("%s key %s is published and signs from %s", view.Algorithm, view.ID, timestamp(view.ActivateAt)))
 				})
@@ -139,10 +119,7 @@ func (c *command) keysCompromise() *cobra.Command {
 					}
 					return c.done("compromised", "all keys; new ones sign from now on")
 				}
-				replacement, err := a.rotator.Compromise(cmd.Context(), args[0], a.actor)
-				if errors.Is(err, keys.ErrUnknownKey) {
-					return &authz.Error{Code: authz.NotFound, Description: fmt.Sprintf("there is no key %q", args[0])}
-				}
+				replacement, err := a.signingKeys().Compromise(cmd.Context(), args[0], a.actor)
 				if err != nil {
 					return err
 				}

@@ -1,46 +1,21 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"time"
+	"maps"
+	"slices"
 
 	"chancery/authz"
+	"chancery/web/admin"
 
 	"github.com/spf13/cobra"
 )
 
 func (c *command) sessionsCommand() *cobra.Command {
 	return group("sessions", "List and revoke sessions", c.sessionsList(), c.sessionsRevoke())
-}
-
-// sessionView is a session as the command line prints it.
-type sessionView struct {
-	ID         string    `json:"sid"`
-	State      string    `json:"state"`
-	Cause      string    `json:"cause,omitempty"`
-	UserID     string    `json:"user_id"`
-	ClientID   string    `json:"client_id"`
-	Scope      string    `json:"scope"`
-	Resources  []string  `json:"resources"`
-	Address    string    `json:"address,omitempty"`
-	UserAgent  string    `json:"user_agent,omitempty"`
-	CreatedAt  time.Time `json:"created_at"`
-	LastUsedAt time.Time `json:"last_used_at"`
-	ExpiresAt  time.Time `json:"absolute_expires_at"`
-	EndedAt    time.Time `json:"revoked_at,omitzero"`
-}
-
-func viewSession(f authz.Family, now time.Time) sessionView {
-	state := "live"
-	if cause := f.State(now); cause != "" {
-		state = string(cause)
-	}
-	return sessionView{
-		ID: f.SessionID, State: state, Cause: string(f.RevokedCause), UserID: f.UserID, ClientID: f.ClientID, Scope: f.Scope.String(),
-		Resources: listed(f.Resources), Address: f.Device.Address, UserAgent: f.Device.UserAgent,
-		CreatedAt: f.CreatedAt, LastUsedAt: f.RotatedAt, ExpiresAt: f.AbsoluteExpiresAt, EndedAt: f.RevokedAt,
-	}
 }
 
 func (c *command) sessionsList() *cobra.Command {
@@ -63,14 +38,18 @@ func (c *command) sessionsList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				views := []sessionView{}
+				names, err := a.sessionUsers(cmd.Context(), families)
+				if err != nil {
+					return err
+				}
+				views := []admin.Session{}
 				for _, family := range families {
-					views = append(views, viewSession(family, a.clock.Now()))
+					views = append(views, admin.NewSession(family, names[family.UserID], a.clock.Now()))
 				}
 				return c.print(views, func(out *table) {
 					out.row("SID", "STATE", "CAUSE", "USER", "CLIENT", "ADDRESS", "LAST USED", "CREATED")
 					for _, v := range views {
-						out.row(v.ID, v.State, dash(v.Cause), v.UserID, v.ClientID, dash(v.Address), timestamp(v.LastUsedAt), timestamp(v.CreatedAt))
+						out.row(v.ID, v.State, dash(v.Cause), cmp.Or(v.Username, v.UserID), v.ClientID, dash(v.Address), timestamp(v.LastUsedAt), timestamp(v.CreatedAt))
 					}
 				})
 			})
@@ -83,6 +62,26 @@ func (c *command) sessionsList() *cobra.Command {
 	flags.IntVar(&limit, "limit", 100, "at most so many")
 	return cmd
 }
+
+// sessionUsers returns the names of the sessions' users.
+func (a *app) sessionUsers(ctx context.Context, families []authz.Family) (map[string]string, error) {
+	names := map[string]string{}
+	for batch := range slices.Chunk(families, nameBatch) {
+		ids := make([]string, len(batch))
+		for i, f := range batch {
+			ids[i] = f.UserID
+		}
+		some, err := a.users().Names(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(names, some)
+	}
+	return names, nil
+}
+
+// nameBatch is how many users are asked for in one statement.
+const nameBatch = 500
 
 func (c *command) sessionsRevoke() *cobra.Command {
 	var username, clientID string

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/web/admin"
 
 	"github.com/spf13/cobra"
 )
@@ -19,26 +20,9 @@ func (c *command) usersCommand() *cobra.Command {
 }
 
 // userView is a user as the command line prints it.
-type userView struct {
-	ID       string `json:"id"`
-	Username string `json:"username"`
-	Email    string `json:"email,omitempty"`
-	// EmailVerifiedAt is absent for an address that nobody has verified.
-	EmailVerifiedAt time.Time `json:"email_verified_at,omitzero"`
-	Roles           []string  `json:"roles"`
-	MustChange      bool      `json:"must_change"`
-	BannedUntil     time.Time `json:"banned_until,omitzero"`
-	BanReason       string    `json:"ban_reason,omitempty"`
-	DisabledAt      time.Time `json:"disabled_at,omitzero"`
-	CreatedAt       time.Time `json:"created_at"`
-}
+type userView struct{ admin.User }
 
-func viewUser(u authz.User) userView {
-	return userView{
-		ID: u.ID, Username: u.Username, Email: u.Email, EmailVerifiedAt: u.EmailVerifiedAt, Roles: listed(u.Roles), MustChange: u.MustChange,
-		BannedUntil: u.BannedUntil, BanReason: u.BanReason, DisabledAt: u.DisabledAt, CreatedAt: u.CreatedAt,
-	}
-}
+func viewUser(u authz.User) userView { return userView{admin.NewUser(u)} }
 
 func (v userView) banned() string {
 	if v.BannedUntil.Equal(authz.Forever) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"chancery/storage/pgtest"
+	"chancery/web/admin"
 
 	"go.uber.org/goleak"
 )
@@ -210,7 +211,7 @@ func TestNodesAgree(t *testing.T) {
 	nodes[0].mustPost(http.StatusBadRequest, "/oauth/token", refreshForm(first, moved.str("refresh_token"))...)
 
 	rotated := cli(t, env, "keys", "rotate", "--alg", "EdDSA", "-o", "json")
-	var key keyView
+	var key admin.Key
 	if err := json.Unmarshal([]byte(rotated), &key); err != nil {
 		t.Fatal(err)
 	}

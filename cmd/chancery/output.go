@@ -53,8 +53,6 @@ func dash(text string) string {
 // list prints words, or a dash for none.
 func list(words []string) string { return dash(strings.Join(words, " ")) }
 
-// listed returns words as JSON shows them: no word is an empty list.
-func listed(words []string) []string { return append([]string{}, words...) }
 
 // yes prints a flag.
 func yes(flag bool) string {

@@ -12,6 +12,7 @@ import (
 
 	"chancery/authz"
 	"chancery/authz/password"
+	"chancery/web/caller"
 	"chancery/web/respond"
 
 	"github.com/gin-gonic/gin"
@@ -91,37 +92,32 @@ func (e *Endpoints) Mount(router gin.IRouter) {
 func (e *Endpoints) handler(handle func(c *gin.Context) error) gin.HandlerFunc {
 	return e.Respond.ProblemHandler(func(c *gin.Context) error {
 		respond.NoStore(c)
-		if err := e.allowOrigin(c); err != nil {
+		if err := caller.AllowOrigin(c, e.Clients); err != nil {
 			return err
 		}
 		return handle(c)
 	})
 }
 
-func (e *Endpoints) allowOrigin(c *gin.Context) error {
-	c.Header("Vary", "Origin")
-	allowed, err := e.originAllowed(c)
-	if allowed {
-		respond.AllowOrigin(c)
-	}
-	return err
-}
-
-func (e *Endpoints) originAllowed(c *gin.Context) (bool, error) {
-	origin := c.GetHeader("Origin")
-	if origin == "" {
-		return false, nil
-	}
-	return e.Clients.OriginAllowed(c.Request.Context(), origin)
-}
-
 // preflight answers what a browser asks before a request from another origin.
 func (e *Endpoints) preflight(c *gin.Context) error {
-	allowed, err := e.originAllowed(c)
-	if err == nil {
-		respond.Preflight(c, allowed, "GET, POST, PUT, DELETE")
+	return caller.Preflight(c, e.Clients, "GET, POST, PUT, DELETE")
+}
+
+// signedIn calls handle with the user of the request's access token.
+func (e *Endpoints) signedIn(handle func(c *gin.Context, p authz.Principal) error) func(c *gin.Context) error {
+	return func(c *gin.Context) error {
+		token, err := caller.AccessToken(c)
+		if err != nil {
+			return err
+		}
+		p, err := e.Self.User(c.Request.Context(), token, caller.Device(c))
+		if err != nil {
+			return err
+		}
+		respond.Note(c, slog.String("user_id", p.UserID), slog.String("sid", p.SessionID), slog.String("client_id", p.ClientID))
+		return handle(c, p)
 	}
-	return err
 }
 
 // empty answers without a body.

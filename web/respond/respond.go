@@ -140,6 +140,10 @@ func statusOf(err *authz.Error) int {
 		return http.StatusNotFound
 	case authz.Conflict:
 		return http.StatusConflict
+	case authz.Changed:
+		return http.StatusPreconditionFailed
+	case ErrPreconditionRequired.Code:
+		return http.StatusPreconditionRequired
 	}
 	return http.StatusBadRequest
 }

@@ -1,0 +1,331 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"chancery/authz"
+)
+
+// Client is a client as admins see it. Names are those of RFC 7591 where it
+// has one.
+type Client struct {
+	ID                   string       `json:"client_id" example:"shop"`
+	Secret               string       `json:"client_secret,omitempty" doc:"The secret. It is told once, when it is made." example:"chcs_3vHhC7JcJqk5v0m1o2T8qQ"`
+	Name                 string       `json:"client_name,omitempty" example:"Shop"`
+	Type                 string       `json:"type" enum:"public,confidential" example:"public"`
+	AuthMethod           string       `json:"token_endpoint_auth_method" example:"none"`
+	FirstParty           bool         `json:"first_party" doc:"It is ours: it may use the password grant and the account API."`
+	Introspect           bool         `json:"introspect" doc:"It may introspect access tokens for its resources."`
+	GrantTypes           []string     `json:"grant_types" example:"[\"password\", \"refresh_token\"]"`
+	Scope                string       `json:"scope" example:"notes:read notes:write"`
+	Resources            []string     `json:"resources" example:"[\"https://api.example\"]"`
+	AllowedOrigins       []string     `json:"allowed_origins" example:"[\"https://shop.example\"]"`
+	Delivery             string       `json:"refresh_token_delivery" enum:"body,cookie" example:"body"`
+	EmailVerificationURI string       `json:"email_verification_uri,omitempty" example:"https://shop.example/verify"`
+	PasswordResetURI     string       `json:"password_reset_uri,omitempty" example:"https://shop.example/reset"`
+	IdleTTL              string       `json:"idle_ttl,omitempty" example:"168h0m0s"`
+	AbsoluteTTL          string       `json:"absolute_ttl,omitempty" example:"2160h0m0s"`
+	Leeway               string       `json:"leeway,omitempty" example:"30s"`
+	LostResponseWindow   string       `json:"lost_response_window,omitempty" example:"10m0s"`
+	LostResponseBudget   *int         `json:"lost_response_budget,omitempty" example:"3"`
+	Secrets              []SecretTime `json:"secrets,omitempty" doc:"When the secrets were made that are good."`
+	DisabledAt           time.Time    `json:"disabled_at,omitzero" doc:"Since when it is refused; absent while it is not."`
+	CreatedAt            time.Time    `json:"created_at"`
+	UpdatedAt            time.Time    `json:"updated_at"`
+}
+
+// SecretTime says how long a secret is good.
+type SecretTime struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+// NewClient returns the client as admins see it, with the secret if it has just
+// been made.
+func NewClient(client authz.Client, secret authz.Secret) Client {
+	v := Client{
+		ID: client.ID, Secret: secret.Reveal(), Name: client.Name, Type: "confidential", AuthMethod: string(client.AuthMethod),
+		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: list(client.GrantTypes), Scope: client.Scope.String(),
+		Resources: list(client.Resources), AllowedOrigins: list(client.AllowedOrigins),
+		Delivery: client.Delivery(), EmailVerificationURI: client.EmailVerificationURI, PasswordResetURI: client.PasswordResetURI,
+		IdleTTL: optional(client.Refresh.IdleTTL), AbsoluteTTL: optional(client.Refresh.AbsoluteTTL), Leeway: optional(client.Refresh.Leeway),
+		LostResponseWindow: optional(client.Refresh.LostResponseWindow), LostResponseBudget: client.Refresh.LostResponseBudget,
+		DisabledAt: client.DisabledAt, CreatedAt: client.CreatedAt, UpdatedAt: client.UpdatedAt,
+	}
+	if client.Public() {
+		v.Type = "public"
+	}
+	for _, s := range client.Secrets {
+		v.Secrets = append(v.Secrets, SecretTime{CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt})
+	}
+	return v
+}
+
+// list returns words as a list that is never null.
+func list(words []string) []string { return append([]string{}, words...) }
+
+func optional(d *time.Duration) string {
+	if d == nil {
+		return ""
+	}
+	return d.String()
+}
+
+// ClientChange is what may be said of a client; what is absent stays as it is.
+type ClientChange struct {
+	Name                 *string   `json:"client_name,omitempty" maxLength:"200" example:"Shop"`
+	AuthMethod           *string   `json:"token_endpoint_auth_method,omitempty" enum:"none,client_secret,client_secret_basic,client_secret_post" doc:"none for a public client; client_secret for a confidential one that may send its secret either way, which is the default." example:"none"`
+	FirstParty           *bool     `json:"first_party,omitempty" example:"true"`
+	Introspect           *bool     `json:"introspect,omitempty" example:"false"`
+	GrantTypes           *[]string `json:"grant_types,omitempty" maxItems:"10" example:"[\"password\", \"refresh_token\"]"`
+	Scope                *string   `json:"scope,omitempty" maxLength:"4000" example:"notes:read"`
+	Resources            *[]string `json:"resources,omitempty" maxItems:"100" example:"[\"https://api.example\"]"`
+	AllowedOrigins       *[]string `json:"allowed_origins,omitempty" maxItems:"100" example:"[\"https://shop.example\"]"`
+	Delivery             *string   `json:"refresh_token_delivery,omitempty" enum:"body,cookie" example:"body"`
+	EmailVerificationURI *string   `json:"email_verification_uri,omitempty" maxLength:"512" example:"https://shop.example/verify"`
+	PasswordResetURI     *string   `json:"password_reset_uri,omitempty" maxLength:"512" example:"https://shop.example/reset"`
+	IdleTTL              *string   `json:"idle_ttl,omitempty" maxLength:"40" doc:"A duration such as 168h; empty for the server's." example:"168h"`
+	AbsoluteTTL          *string   `json:"absolute_ttl,omitempty" maxLength:"40" example:"2160h"`
+	Leeway               *string   `json:"leeway,omitempty" maxLength:"40" example:"30s"`
+	LostResponseWindow   *string   `json:"lost_response_window,omitempty" maxLength:"40" example:"10m"`
+	LostResponseBudget   *int      `json:"lost_response_budget,omitempty" minimum:"-1" maximum:"100" doc:"-1 for the server's." example:"3"`
+}
+
+// Apply makes the change to the client. The error has code InvalidInput; what
+// may not be, the rules say later.
+func (n ClientChange) Apply(client *authz.Client) error {
+	set(&client.Name, n.Name)
+	if n.AuthMethod != nil {
+		client.AuthMethod = authz.AuthMethod(*n.AuthMethod)
+	}
+	set(&client.FirstParty, n.FirstParty)
+	set(&client.Introspect, n.Introspect)
+	set(&client.GrantTypes, n.GrantTypes)
+	set(&client.Resources, n.Resources)
+	set(&client.AllowedOrigins, n.AllowedOrigins)
+	set(&client.EmailVerificationURI, n.EmailVerificationURI)
+	set(&client.PasswordResetURI, n.PasswordResetURI)
+	if n.Delivery != nil {
+		client.CookieDelivery = *n.Delivery == authz.DeliveryCookie
+	}
+	if n.Scope != nil {
+		scope, err := authz.ParseScope(*n.Scope)
+		if err != nil {
+			return &authz.Error{Code: authz.InvalidInput, Description: "scope: want scope tokens with a space between", Err: err}
+		}
+		client.Scope = scope
+	}
+	if n.LostResponseBudget != nil {
+		if client.Refresh.LostResponseBudget = n.LostResponseBudget; *n.LostResponseBudget < 0 {
+			client.Refresh.LostResponseBudget = nil
+		}
+	}
+	for _, setting := range []struct {
+		name  string
+		value *string
+		into  **time.Duration
+	}{
+		{"idle_ttl", n.IdleTTL, &client.Refresh.IdleTTL},
+		{"absolute_ttl", n.AbsoluteTTL, &client.Refresh.AbsoluteTTL},
+		{"leeway", n.Leeway, &client.Refresh.Leeway},
+		{"lost_response_window", n.LostResponseWindow, &client.Refresh.LostResponseWindow},
+	} {
+		if setting.value == nil {
+			continue
+		}
+		d, err := duration(setting.name, *setting.value)
+		if err != nil {
+			return err
+		}
+		*setting.into = d
+	}
+	return nil
+}
+
+func set[T any](into *T, value *T) {
+	if value != nil {
+		*into = *value
+	}
+}
+
+// duration reads a duration; an empty text is none.
+func duration(name, text string) (*time.Duration, error) {
+	if text == "" {
+		return nil, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return nil, &authz.Error{Code: authz.InvalidInput, Description: name + ": want a duration such as 30s, 10m or 168h"}
+	}
+	return &d, nil
+}
+
+// clientPath names a client.
+type clientPath struct {
+	ClientID string `path:"client_id" maxLength:"128" example:"shop"`
+}
+
+// clientOutput is one client.
+type clientOutput struct {
+	versioned
+	Location string `header:"Location"`
+	Body     Client
+}
+
+func newClientOutput(client authz.Client, secret authz.Secret) *clientOutput {
+	return &clientOutput{versioned: versioned{tag(client.Version)}, Body: NewClient(client, secret)}
+}
+
+func (e *Endpoints) mountClients() {
+	const tagName = "Clients"
+	type listInput struct{ pageQuery }
+	register(e, operation{id: "listClients", method: http.MethodGet, path: "/clients", tag: tagName, summary: "List the clients, newest first"},
+		func(ctx context.Context, _ authz.Administrator, in *listInput) (*pageOutput[Client], error) {
+			place, err := in.place()
+			if err != nil {
+				return nil, err
+			}
+			place.Limit++
+			clients, err := e.Administration.Clients.List(ctx, place)
+			if err != nil {
+				return nil, err
+			}
+			return paged(clients, in.Limit, func(c authz.Client) Client { return NewClient(c, "") },
+				func(c authz.Client) authz.Page { return authz.Page{After: c.CreatedAt, AfterID: c.ID} }), nil
+		})
+	register(e, operation{
+		id: "createClient", method: http.MethodPost, path: "/clients", tag: tagName, status: http.StatusCreated, errors: []int{http.StatusConflict},
+		summary: "Register a client", description: "A confidential client gets a secret, which is told once.",
+	}, e.createClient)
+	type getInput struct{ clientPath }
+	register(e, operation{id: "getClient", method: http.MethodGet, path: "/clients/{client_id}", tag: tagName, summary: "Show a client", errors: []int{http.StatusNotFound}},
+		func(ctx context.Context, _ authz.Administrator, in *getInput) (*clientOutput, error) {
+			client, err := e.Administration.Clients.Find(ctx, in.ClientID)
+			if err != nil {
+				return nil, err
+			}
+			return newClientOutput(client, ""), nil
+		})
+	changes := []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed}
+	register(e, operation{
+		id: "updateClient", method: http.MethodPatch, path: "/clients/{client_id}", tag: tagName, errors: append(changes, http.StatusPreconditionRequired),
+		summary: "Change a client", description: "What is absent stays as it is. A client that is disabled is refused at once, and its sessions end.",
+	}, e.updateClient)
+	register(e, operation{
+		id: "rotateClientSecret", method: http.MethodPost, path: "/clients/{client_id}/rotate-secret", tag: tagName, errors: changes,
+		summary: "Give a client another secret", description: "The one before stays good for the overlap.",
+	}, e.rotateSecret)
+	type deleteInput struct {
+		clientPath
+		ifMatch
+	}
+	register(e, operation{
+		id: "deleteClient", method: http.MethodDelete, path: "/clients/{client_id}", tag: tagName, status: http.StatusNoContent, errors: changes,
+		summary: "Delete a client", description: "Its sessions end first.",
+	}, func(ctx context.Context, admin authz.Administrator, in *deleteInput) (*none, error) {
+		if err := e.matchesClient(ctx, in.ClientID, in.ifMatch); err != nil {
+			return nil, err
+		}
+		return nil, e.Administration.ClientsBy(admin).Delete(ctx, in.ClientID)
+	})
+	register(e, operation{
+		id: "revokeClientSessions", method: http.MethodPost, path: "/clients/{client_id}/revoke-sessions", tag: tagName, errors: []int{http.StatusNotFound},
+		summary: "End every session of a client",
+	}, func(ctx context.Context, admin authz.Administrator, in *getInput) (*revokedOutput, error) {
+		if _, err := e.Administration.Clients.Find(ctx, in.ClientID); err != nil {
+			return nil, err
+		}
+		return e.revoke(ctx, admin, authz.Ending{ClientID: in.ClientID})
+	})
+}
+
+// matchesClient checks a precondition where no store does with the change.
+func (e *Endpoints) matchesClient(ctx context.Context, id string, match ifMatch) error {
+	if !match.named() {
+		return nil
+	}
+	client, err := e.Administration.Clients.Find(ctx, id)
+	if err != nil {
+		return err
+	}
+	return match.check(tag(client.Version))
+}
+
+type createClientInput struct {
+	Body struct {
+		ID string `json:"client_id,omitempty" maxLength:"128" doc:"A random one if absent." example:"shop"`
+		ClientChange
+	}
+}
+
+func (e *Endpoints) createClient(ctx context.Context, admin authz.Administrator, in *createClientInput) (*clientOutput, error) {
+	client := authz.Client{ID: in.Body.ID, AuthMethod: authz.AuthAnySecret}
+	if err := in.Body.Apply(&client); err != nil {
+		return nil, err
+	}
+	created, secret, err := e.Administration.ClientsBy(admin).Create(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	out := newClientOutput(created, secret)
+	out.Location = e.Issuer + "/admin/v1/clients/" + created.ID
+	return out, nil
+}
+
+type updateClientInput struct {
+	clientPath
+	mustMatch
+	Body struct {
+		ClientChange
+		Disabled *bool `json:"disabled,omitempty" doc:"Refuse it, or let it in again." example:"false"`
+	}
+}
+
+func (e *Endpoints) updateClient(ctx context.Context, admin authz.Administrator, in *updateClientInput) (*clientOutput, error) {
+	client, err := e.Administration.ClientsBy(admin).Update(ctx, in.ClientID, func(client *authz.Client) error {
+		if err := in.check(tag(client.Version)); err != nil {
+			return err
+		}
+		if in.Body.Disabled != nil {
+			client.Disable(*in.Body.Disabled, e.Administration.Now())
+		}
+		return in.Body.Apply(client)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newClientOutput(client, ""), nil
+}
+
+type rotateSecretInput struct {
+	clientPath
+	ifMatch
+	Body struct {
+		Overlap string `json:"overlap,omitempty" maxLength:"40" default:"24h" doc:"How long the secret before stays good, at most 2160h." example:"24h"`
+	}
+}
+
+func (e *Endpoints) rotateSecret(ctx context.Context, admin authz.Administrator, in *rotateSecretInput) (*clientOutput, error) {
+	overlap, err := duration("overlap", in.Body.Overlap)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.matchesClient(ctx, in.ClientID, in.ifMatch); err != nil {
+		return nil, err
+	}
+	client, secret, err := e.Administration.ClientsBy(admin).RotateSecret(ctx, in.ClientID, *overlap)
+	if err != nil {
+		return nil, err
+	}
+	return newClientOutput(client, secret), nil
+}
+
+// sorted returns the words in order, each once.
+func sorted(words []string) []string {
+	words = slices.Clone(words)
+	slices.Sort(words)
+	return slices.Compact(words)
+}
