@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"chancery/authz"
 
@@ -100,7 +99,7 @@ func (r *importRun) run(ctx context.Context, path, format, report string) (err e
 		defer func() { err = errors.Join(err, out.Close()) }()
 		r.refused = json.NewEncoder(out)
 	}
-	r.progress = newProgressBar(r.stderr, info.Size())
+	r.progress = newProgressBar(r.stderr, "users", info.Size())
 	users, err := newUserFile(formatOf(path, format), r.progress.reader(file))
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -180,7 +179,7 @@ func (r *importRun) flush(ctx context.Context) error {
 		}
 	}
 	r.batch = r.batch[:0]
-	r.progress.show(r.report.Created + r.report.Existed + r.report.Refused)
+	r.progress.show(int64(r.report.Created+r.report.Existed+r.report.Refused), "")
 	return nil
 }
 
@@ -214,57 +213,5 @@ func (report importReport) draw(out *table) {
 	}
 	if more := report.Refused - len(report.Refusals); more > 0 {
 		out.text(fmt.Sprintf("… and %d more; --report FILE writes them all", more))
-	}
-}
-
-// progressBar shows on a terminal how much of a file is done.
-type progressBar struct {
-	out   io.Writer
-	size  int64
-	read  int64
-	begun time.Time
-}
-
-// newProgressBar returns a bar that shows nothing unless out is a terminal.
-func newProgressBar(out io.Writer, size int64) *progressBar {
-	if file, ok := out.(*os.File); !ok || !isTerminal(file) {
-		out = nil
-	}
-	return &progressBar{out: out, size: size, begun: time.Now()}
-}
-
-// reader counts what is read of r.
-func (b *progressBar) reader(r io.Reader) io.Reader {
-	return io.TeeReader(r, writerFunc(func(p []byte) { b.read += int64(len(p)) }))
-}
-
-type writerFunc func(p []byte)
-
-// Write implements io.Writer.
-func (f writerFunc) Write(p []byte) (int, error) { f(p); return len(p), nil }
-
-const barWidth = 30
-
-// line returns the bar after so many users.
-func (b *progressBar) line(users int, elapsed time.Duration) string {
-	done := 1.0
-	if b.size > 0 {
-		done = min(float64(b.read)/float64(b.size), 1)
-	}
-	full := int(done * barWidth)
-	return fmt.Sprintf("[%s%s] %3.0f %%  %d users, %.0f/s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full),
-		done*100, users, float64(users)/max(elapsed.Seconds(), 0.001))
-}
-
-func (b *progressBar) show(users int) {
-	if b.out != nil {
-		_, _ = fmt.Fprintf(b.out, "\r\x1b[K%s", b.line(users, time.Since(b.begun)))
-	}
-}
-
-// finish leaves the bar behind.
-func (b *progressBar) finish() {
-	if b.out != nil {
-		_, _ = fmt.Fprintln(b.out)
 	}
 }

@@ -47,7 +47,7 @@ func TestUserFileIsBounded(t *testing.T) {
 }
 
 func TestProgressBar(t *testing.T) {
-	b := &progressBar{size: 1000, read: 500}
+	b := &progressBar{unit: "users", total: 1000, done: 500}
 	if got, want := b.line(250, 2*time.Second), "[###############...............]  50 %  250 users, 125/s"; got != want {
 		t.Errorf("line = %q, want %q", got, want)
 	}
