@@ -5,14 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
 	"chancery/authz"
 	"chancery/storage/migrations"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/glebarez/sqlite"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -30,7 +28,13 @@ type Options struct {
 	DirectURL string
 	// MaxConnections bounds the connections to Postgres; 0 stands for 16.
 	MaxConnections int
+	// MustExist refuses a SQLite file that is not there, instead of making it.
+	MustExist bool
 }
+
+// ErrAddress is returned for an address that names no database. Its text does
+// not quote the address, which may hold a password.
+var ErrAddress = errors.New("neither a postgres:// address nor the path of a SQLite file")
 
 // DB is an open database. It satisfies the store interfaces of packages authz
 // and keys, and is safe for concurrent use.
@@ -90,7 +94,7 @@ func gormConfig() *gorm.Config {
 func openPostgres(options Options) (*DB, error) {
 	config, err := pgx.ParseConfig(options.URL)
 	if err != nil {
-		return nil, errors.New("database_url is not a valid postgres:// address") // the parser's text may quote the password
+		return nil, ErrAddress // the parser's text may quote the password
 	}
 	pool := stdlib.OpenDB(*config)
 	limit := options.MaxConnections
@@ -105,76 +109,6 @@ func openPostgres(options Options) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open postgres: %w", err), pool.Close())
 	}
 	return &DB{dialect: migrations.Postgres, options: options, write: db, read: db}, nil
-}
-
-func openSQLite(options Options) (*DB, error) {
-	path := options.URL
-	switch schemeOf(path) {
-	case "sqlite":
-		path = path[len("sqlite://"):]
-	case "":
-	default:
-		return nil, errors.New("database_url is neither a postgres:// address nor the path of a SQLite file") // it may hold a password
-	}
-	options.URL = path
-	write, err := openUnlocked(path, 1)
-	if err != nil {
-		return nil, err
-	}
-	read, err := openUnlocked(path, sqliteReaders)
-	if err != nil {
-		return nil, errors.Join(err, closeGorm(write))
-	}
-	watch, err := sql.Open(sqlite.DriverName, sqliteDSN(path))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open sqlite: %w", err), closeGorm(write), closeGorm(read))
-	}
-	watch.SetMaxOpenConns(1)
-	return &DB{dialect: migrations.SQLite, options: options, write: write, read: read, watch: watch}, nil
-}
-
-// openTimeout bounds how long a file is waited for that others are opening.
-const openTimeout = 10 * time.Second
-
-// openUnlocked opens a pool of a file. Several processes that open a new file
-// at once all switch it to write-ahead logging, which SQLite's own busy timeout
-// does not wait for.
-func openUnlocked(path string, connections int) (*gorm.DB, error) {
-	db, err := backoff.Retry(context.Background(), func() (*gorm.DB, error) {
-		db, err := openSQLitePool(path, connections)
-		if err != nil && !isRetryable(err) {
-			err = backoff.Permanent(err)
-		}
-		return db, err
-	}, backoff.WithBackOff(briefly()), backoff.WithMaxElapsedTime(openTimeout))
-	if err != nil {
-		return nil, openError(path, err)
-	}
-	return db, nil
-}
-
-// openSQLitePool opens a pool once. One that could not be used is closed, by
-// gorm too, and is of no use for another attempt.
-func openSQLitePool(path string, connections int) (*gorm.DB, error) {
-	pool, err := sql.Open(sqlite.DriverName, sqliteDSN(path))
-	if err != nil {
-		return nil, err
-	}
-	pool.SetMaxOpenConns(connections)
-	pool.SetMaxIdleConns(connections)
-	db, err := gorm.Open(&sqlite.Dialector{Conn: pool}, gormConfig())
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	return db, nil
-}
-
-// sqliteDSN names the file with what every connection needs: durable writes,
-// readers that do not block the writer, and transactions that take the write
-// lock when they begin.
-func sqliteDSN(path string) string {
-	pragmas := "?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + pragmas
 }
 
 // Close closes all connections.

@@ -126,10 +126,13 @@ func TestUnreachableDatabaseIsUnavailable(t *testing.T) {
 }
 
 func TestOpenDoesNotQuoteTheAddress(t *testing.T) {
-	for _, address := range []string{"postgres://user:secret-word@host:port/db", "Mysql://user:secret-word@host/db", "POSTGRES://user:secret-word@host:port/db"} {
+	for _, address := range []string{
+		"postgres://user:secret-word@host:port/db", "Mysql://user:secret-word@host/db", "POSTGRES://user:secret-word@host:port/db", "postgres:/user:secret-word@host/db",
+		"Host=db Password=secret-word", "two\nlines secret-word", "",
+	} {
 		_, err := storage.Open(storage.Options{URL: address})
-		if err == nil || strings.Contains(err.Error(), "secret-word") {
-			t.Errorf("Open of %s = %v, want an error without the password", address, err)
+		if !errors.Is(err, storage.ErrAddress) || strings.Contains(err.Error(), "secret-word") {
+			t.Errorf("Open of %s = %v, want ErrAddress without the password", address, err)
 		}
 	}
 	if !storage.IsPostgres("Postgres://host/db") || storage.IsPostgres("sqlite:///x") || storage.IsPostgres("postgres.db") {

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"chancery/authz"
@@ -86,13 +85,12 @@ func openDatabase(config configs.Config) (*storage.DB, error) {
 		if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
 			return nil, fmt.Errorf("data_dir: %w", err)
 		}
-		// SQLite would make the file readable by everybody. What cannot be
-		// made here is reported when it is opened.
-		if file, err := os.OpenFile(strings.TrimPrefix(config.Database(), "sqlite://"), os.O_CREATE|os.O_RDWR, 0o600); err == nil {
-			_ = file.Close()
-		}
 	}
-	return storage.Open(storage.Options{URL: config.Database(), DirectURL: config.DatabaseDirectURL})
+	db, err := storage.Open(storage.Options{URL: config.Database(), DirectURL: config.DatabaseDirectURL})
+	if errors.Is(err, storage.ErrAddress) {
+		return nil, fmt.Errorf("database_url is %w", err)
+	}
+	return db, err
 }
 
 // wire makes everything that works on the database.
