@@ -96,7 +96,7 @@ func newRoot(c *command) *cobra.Command {
 	flags.StringVarP(&c.output, "output", "o", "text", "print as `text` or json")
 	root.AddCommand(
 		c.serveCommand(), c.migrateCommand(), c.bootstrapCommand(), c.clientsCommand(), c.resourcesCommand(), c.usersCommand(),
-		c.sessionsCommand(), c.keysCommand(), c.applyCommand(), c.configCommand(), c.healthcheckCommand(), c.demoCommand(), c.versionCommand(),
+		c.sessionsCommand(), c.keysCommand(), c.applyCommand(), c.configCommand(), c.storageCommand(), c.healthcheckCommand(), c.demoCommand(), c.versionCommand(),
 	)
 	return root
 }
