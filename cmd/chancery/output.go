@@ -53,7 +53,6 @@ func dash(text string) string {
 // list prints words, or a dash for none.
 func list(words []string) string { return dash(strings.Join(words, " ")) }
 
-
 // yes prints a flag.
 func yes(flag bool) string {
 	if flag {
