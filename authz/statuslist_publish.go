@@ -35,6 +35,9 @@ type publisher struct {
 	here, there chan struct{}
 	// recheck is set while the keys have changed since lists were looked at.
 	recheck atomic.Bool
+	// due is since when something of this node's waits to be published, in
+	// milliseconds since the epoch, or 0.
+	due atomic.Int64
 }
 
 func newPublisher() *publisher {
@@ -42,7 +45,10 @@ func newPublisher() *publisher {
 }
 
 // Changed tells that this node has committed what must be published.
-func (p *publisher) Changed() { wake(p.here) }
+func (s *StatusLists) Changed() {
+	s.due.CompareAndSwap(0, s.now().UnixMilli())
+	wake(s.here)
+}
 
 // ChangedElsewhere tells that there is something to publish which another
 // node, or the command line, has committed.
@@ -114,7 +120,9 @@ func (s *StatusLists) Publish(ctx context.Context) (time.Duration, error) {
 	if checked {
 		resign = s.outdated()
 	}
-	pause, err := s.publishAll(ctx, resign)
+	due := s.due.Swap(0)
+	pause, waiting, err := s.publishAll(ctx, resign)
+	s.published(due, waiting || err != nil)
 	if checked && len(s.outdated()) > 0 {
 		s.recheck.Store(true) // some had to wait
 		pause = min(pause, publishPause)
@@ -122,21 +130,31 @@ func (s *StatusLists) Publish(ctx context.Context) (time.Duration, error) {
 	return pause, err
 }
 
+// published reports how long what was due had to wait, unless it still has to.
+func (s *StatusLists) published(due int64, waiting bool) {
+	switch {
+	case due == 0:
+	case waiting:
+		s.due.CompareAndSwap(0, due)
+	case s.OnPublished != nil:
+		s.OnPublished(s.now().Sub(time.UnixMilli(due)))
+	}
+}
+
 // publishAll goes once through the lists that are due. Those in resign are, in
 // any case.
-func (s *StatusLists) publishAll(ctx context.Context, resign map[string]bool) (time.Duration, error) {
+func (s *StatusLists) publishAll(ctx context.Context, resign map[string]bool) (pause time.Duration, waiting bool, failed error) {
 	// By the time that it expires, since a version may be of the future.
 	soon := s.now().Add(s.Exp / 2)
 	query := StatusQuery{ExpiresBefore: soon, Lists: publishBatch, Entries: publishEntries}
 	if len(resign) > 0 {
 		query.ExpiresBefore = Forever
 	}
-	pause := min(publishInterval, s.Exp/8)
-	var failed error
+	pause = min(publishInterval, s.Exp/8)
 	for {
 		due, err := s.store.DueStatusLists(ctx, query)
 		if err != nil {
-			return 0, errors.Join(failed, fmt.Errorf("status lists that are due: %w", err))
+			return 0, waiting, errors.Join(failed, fmt.Errorf("status lists that are due: %w", err))
 		}
 		for _, list := range due {
 			query.AfterVersion, query.AfterID = list.Version, list.ID
@@ -146,7 +164,7 @@ func (s *StatusLists) publishAll(ctx context.Context, resign map[string]bool) (t
 			// A version of the future, from before the clock went back, is no
 			// reason to wait.
 			if rest := time.UnixMilli(list.Version).Add(publishPause).Sub(s.now()); rest > 0 && rest <= publishPause {
-				pause = min(pause, rest)
+				pause, waiting = min(pause, rest), true
 				continue
 			}
 			if err := s.publish(ctx, list); err != nil {
@@ -157,7 +175,7 @@ func (s *StatusLists) publishAll(ctx context.Context, resign map[string]bool) (t
 			pause = min(pause, publishPause) // more of it may have ended meanwhile
 		}
 		if len(due) < publishBatch {
-			return pause, failed
+			return pause, waiting, failed
 		}
 	}
 }

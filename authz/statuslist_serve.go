@@ -27,6 +27,9 @@ type StatusLists struct {
 	OnChange func(SignedStatusList)
 	// OnError, when set, is told why publishing failed; it is tried again.
 	OnError func(error)
+	// OnPublished, when set, is told how long what this node had committed
+	// waited before every verifier could see it.
+	OnPublished func(time.Duration)
 
 	store  StatusListStore
 	signer StatusSigner

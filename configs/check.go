@@ -45,6 +45,7 @@ func (c Config) check() Problems {
 	c.checkPassword(p)
 	c.checkThrottle(p)
 	c.checkMail(p)
+	c.checkOperations(p)
 	p.require(c.Sessions.MaxPerUser >= 1 && c.Sessions.MaxPerUser <= 10_000, "sessions.max_per_user", "%d: want 1 to 10000", c.Sessions.MaxPerUser)
 	p.require(c.Events.Retention >= time.Hour, "events.retention", "%s: want at least 1h", c.Events.Retention)
 	p.require(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "%q: want debug, info, warn or error", c.Log.Level)
@@ -89,6 +90,28 @@ func (c Config) checkThrottle(p *checker) {
 	address, err := url.Parse(c.RedisURL)
 	redis := err == nil && slices.Contains([]string{"redis", "rediss", "unix"}, address.Scheme) && (address.Host != "" || address.Path != "")
 	p.require(c.RedisURL == "" || redis, "redis_url", "want a redis:// or rediss:// address")
+}
+
+// checkOperations checks what operators see of the server.
+func (c Config) checkOperations(p *checker) {
+	taken := map[string]string{c.Listen: "listen"}
+	for _, l := range []struct{ key, address string }{{"admin.listen", c.Admin.Listen}, {"metrics.listen", c.Metrics.Listen}} {
+		if l.address == "" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(l.address)
+		_, portErr := strconv.ParseUint(port, 10, 16)
+		p.require(err == nil && portErr == nil, l.key, "%q: want host:port", l.address)
+		other, twice := taken[l.address]
+		p.require(!twice || port == "0", l.key, "%q: is that of %s too", l.address, other)
+		taken[l.address] = l.key
+	}
+	host, _, err := net.SplitHostPort(c.Admin.Listen)
+	p.require(err != nil || loopback(host) || !c.Development(), "admin.listen", "%q: an http issuer may only listen on a loopback address", c.Admin.Listen)
+	endpoint, err := url.Parse(c.Tracing.Endpoint)
+	valid := err == nil && (endpoint.Scheme == "http" || endpoint.Scheme == "https") && endpoint.Hostname() != ""
+	p.require(c.Tracing.Endpoint == "" || valid, "tracing.endpoint", "want an http:// or https:// address of an OTLP collector, such as http://localhost:4318")
+	p.require(c.Tracing.SamplePercent >= 1 && c.Tracing.SamplePercent <= 100, "tracing.sample_percent", "%d: want 1 to 100", c.Tracing.SamplePercent)
 }
 
 func (c Config) checkMail(p *checker) {

@@ -5,6 +5,7 @@
 package configs
 
 import (
+	"net"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -32,6 +33,9 @@ type Config struct {
 	Registration      Registration  `koanf:"registration"`
 	SMTP              SMTP          `koanf:"smtp"`
 	Events            Events        `koanf:"events"`
+	Admin             Listener      `koanf:"admin"`
+	Metrics           Listener      `koanf:"metrics"`
+	Tracing           Tracing       `koanf:"tracing"`
 	Log               Log           `koanf:"log"`
 }
 
@@ -112,6 +116,19 @@ type Throttle struct {
 	Client  int  `koanf:"client"`
 }
 
+// Listener is the address of a listener of its own; an empty one stands for
+// the public listener.
+type Listener struct {
+	Listen string `koanf:"listen"`
+}
+
+// Tracing says where traces go (OTLP over HTTP), and how many of a hundred.
+// Nothing is traced without an endpoint.
+type Tracing struct {
+	Endpoint      string `koanf:"endpoint" secret:"url"`
+	SamplePercent int    `koanf:"sample_percent"`
+}
+
 // Events says how long security events are kept.
 type Events struct {
 	Retention time.Duration `koanf:"retention"`
@@ -143,6 +160,7 @@ func Default() Config {
 		Sessions:      Sessions{MaxPerUser: 100},
 		Throttle:      Throttle{Enabled: true, Pair: 10, Account: 30, Address: 120, Client: 3000},
 		Events:        Events{Retention: 90 * 24 * time.Hour},
+		Tracing:       Tracing{SamplePercent: 10},
 		Log:           Log{Level: "info"},
 	}
 }
@@ -173,6 +191,13 @@ func (c Config) Sender() string {
 		return c.SMTP.From
 	}
 	return "no-reply@" + issuer.Hostname()
+}
+
+// AdminExposed reports whether the admin API and the console share a listener
+// that others than this machine reach.
+func (c Config) AdminExposed() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return c.Admin.Listen == "" && err == nil && !loopback(host)
 }
 
 // ClockSkew is how far apart the clocks of nodes and verifiers may be. It is

@@ -83,6 +83,8 @@ func valueOf(t *testing.T, c configs.Config, key string) string {
 		return c.SMTP.URL
 	case "redis_url":
 		return c.RedisURL
+	case "tracing.endpoint":
+		return c.Tracing.Endpoint
 	case "database_direct_url":
 		return c.DatabaseDirectURL
 	case "master_key":
@@ -215,6 +217,10 @@ func precedences(t *testing.T) map[string]precedence {
 		"password.iterations":          {file: "1", env: "3", flag: "20"},
 		"password.parallelism":         {file: "2", env: "3", flag: "16"},
 		"events.retention":             {file: "1h", env: "2h", flag: "3h"},
+		"admin.listen":                 {file: "127.0.0.1:1", env: "127.0.0.1:2", flag: "127.0.0.1:3"},
+		"metrics.listen":               {file: "127.0.0.1:1", env: "0.0.0.0:2", flag: "10.0.0.1:3"},
+		"tracing.endpoint":             {file: "http://a.example:4318", env: "https://b.example", flag: "https://u:p@c.example/otlp"},
+		"tracing.sample_percent":       {file: "1", env: "50", flag: "100"},
 		"log.level":                    {file: "debug", env: "warn", flag: "error"},
 		"log.format":                   {file: "text", env: "json", flag: "text"},
 	}
@@ -270,6 +276,7 @@ refresh: {lost_response_budget: 7}
 func TestSecretFiles(t *testing.T) {
 	for key, value := range map[string]string{
 		"database_url": "a.db", "master_key": keyA, "database_direct_url": "postgres://direct.example/d", "redis_url": "rediss://:hunter2@redis.example/1", "smtp.url": "smtp://u:hunter2@mail.example",
+		"tracing.endpoint": "https://u:hunter2@otlp.example",
 	} {
 		t.Run(key, func(t *testing.T) {
 			flags := map[string]string{}
@@ -319,7 +326,7 @@ func TestSecretGivenTwice(t *testing.T) {
 }
 
 func TestFileVariablesAreForSecretsOnly(t *testing.T) {
-	secrets := []string{"database_url", "database_direct_url", "master_key", "redis_url", "smtp.url"}
+	secrets := []string{"database_url", "database_direct_url", "master_key", "redis_url", "smtp.url", "tracing.endpoint"}
 	path := write(t, "127.0.0.1:1")
 	for _, v := range configs.Default().Values() {
 		if slices.Contains(secrets, v.Key) {
@@ -386,6 +393,7 @@ var invalid = map[string]string{
 	"password.memory_kib": "1048577", "password.iterations": "21", "password.parallelism": "0",
 	"sessions.max_per_user": "0", "throttle.pair": "0", "throttle.account": "0", "throttle.address": "0", "throttle.client": "1000001", "redis_url": "http://a.example", "smtp.url": "http://a.example", "smtp.from": "nobody",
 	"password.min_length": "7", "password.concurrent": "-1", "password.waiting": "0", "password.blocklist_file": "/does/not/exist",
+	"admin.listen": "nowhere", "metrics.listen": "127.0.0.1:99999", "tracing.endpoint": "localhost:4318", "tracing.sample_percent": "0",
 	"events.retention": "1s", "log.level": "loud", "log.format": "xml",
 }
 
@@ -487,6 +495,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 		"password of database_url":            {Flags: map[string]string{"database_url": "postgres://u:hunter2@h.example/d", "master_key": keyA}},
 		"password of smtp.url":                {Flags: map[string]string{"smtp.url": "http://u:hunter2@mail.example"}},
 		"password of redis_url":               {Flags: map[string]string{"redis_url": "http://u:hunter2@redis.example"}},
+		"password of tracing.endpoint":        {Flags: map[string]string{"tracing.endpoint": "ftp://u:hunter2@otlp.example"}},
 		"password of database_direct_url":     {Flags: map[string]string{"database_url": "postgres://h.example/d", "database_direct_url": "postgres://u:hunter2@h.example/d", "master_key": keyA}},
 		"password in the query":               {Flags: map[string]string{"database_url": "postgres://u@h.example/d?password=hunter2", "master_key": keyA}},
 		"password of the key in the query":    {Flags: map[string]string{"database_url": "postgres://u@h.example/d?sslpassword=hunter2", "master_key": keyA}},

@@ -73,6 +73,24 @@ func (r *Ring) Ready() error {
 	return nil
 }
 
+// Published returns the keys of the JWKS as they were loaded, without their
+// private halves, in no particular order. A key that was compromised is not
+// among them.
+func (r *Ring) Published() []Key {
+	state, now := r.current.Load(), r.now()
+	if state == nil {
+		return nil
+	}
+	var published []Key
+	for _, k := range state.keys {
+		if k.Published(now) {
+			k.Sealed = ""
+			published = append(published, k)
+		}
+	}
+	return published
+}
+
 // active returns who signs with algorithm at now, or nil.
 func (s *ringState) active(algorithm Algorithm, now time.Time) *signer {
 	for _, signer := range s.signers[algorithm] {

@@ -14,6 +14,7 @@ import (
 	"github.com/glebarez/sqlite"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -30,6 +31,8 @@ type Options struct {
 	MaxConnections int
 	// MustExist refuses a SQLite file that is not there, instead of making it.
 	MustExist bool
+	// Tracer traces each statement; nil traces nothing.
+	Tracer trace.TracerProvider
 }
 
 // ErrAddress is returned for an address that names no database. Its text does
@@ -43,6 +46,9 @@ type DB struct {
 	// once they are committed, in their order. Repetitions that were left out
 	// for their Once may be among them.
 	OnEvents func(ctx context.Context, events []authz.Event)
+	// Observer, when set before the first call, is told what the database was
+	// asked.
+	Observer Observer
 	// OnStatusChange, when set before the first call, is told that status lists
 	// are due to be published, once what makes them so is committed.
 	OnStatusChange func()
@@ -56,6 +62,15 @@ type DB struct {
 	read  *gorm.DB
 	// watch is the connection of SQLite whose data_version tells of others.
 	watch *sql.DB
+}
+
+// Observer is told what the database was asked, for figures. Its method returns
+// at once and is safe for concurrent use.
+type Observer interface {
+	// Asked tells of a query, a writing statement or a transaction: how long it
+	// took with all tries, how often it was tried, and what came of it: "ok",
+	// "not_found", "conflict", "unavailable" or "error".
+	Asked(kind string, took time.Duration, tries int, outcome string)
 }
 
 // IsPostgres reports whether address is that of a Postgres server.
@@ -96,7 +111,7 @@ func openPostgres(options Options) (*DB, error) {
 	if err != nil {
 		return nil, ErrAddress // the parser's text may quote the password
 	}
-	pool := stdlib.OpenDB(*config)
+	pool := traced(options.Tracer, stdlib.GetConnector(*config))
 	limit := options.MaxConnections
 	if limit == 0 {
 		limit = defaultConnections
@@ -129,6 +144,22 @@ func closeGorm(db *gorm.DB) error {
 		return fmt.Errorf("close database: %w", err)
 	}
 	return pool.Close()
+}
+
+// Pools returns the connection pools by what they are for.
+func (db *DB) Pools() (map[string]*sql.DB, error) {
+	write, err := db.write.DB()
+	if err != nil {
+		return nil, fmt.Errorf("pool: %w", err)
+	}
+	if db.read == db.write {
+		return map[string]*sql.DB{"shared": write}, nil
+	}
+	read, err := db.read.DB()
+	if err != nil {
+		return nil, fmt.Errorf("pool: %w", err)
+	}
+	return map[string]*sql.DB{"write": write, "read": read}, nil
 }
 
 // Dialect returns the kind of database.

@@ -30,11 +30,11 @@ func openSQLite(options Options) (*DB, error) {
 	if err := prepareFile(path, options.MustExist); err != nil {
 		return nil, err
 	}
-	write, err := openUnlocked(path, 1)
+	write, err := openUnlocked(options, 1)
 	if err != nil {
 		return nil, err
 	}
-	read, err := openUnlocked(path, sqliteReaders)
+	read, err := openUnlocked(options, sqliteReaders)
 	if err != nil {
 		return nil, errors.Join(err, closeGorm(write))
 	}
@@ -76,24 +76,24 @@ const openTimeout = 10 * time.Second
 // openUnlocked opens a pool of a file. Several processes that open a new file
 // at once all switch it to write-ahead logging, which SQLite's own busy timeout
 // does not wait for.
-func openUnlocked(path string, connections int) (*gorm.DB, error) {
+func openUnlocked(options Options, connections int) (*gorm.DB, error) {
 	db, err := backoff.Retry(context.Background(), func() (*gorm.DB, error) {
-		db, err := openSQLitePool(path, connections)
+		db, err := openSQLitePool(options, connections)
 		if err != nil && !isRetryable(err) {
 			err = backoff.Permanent(err)
 		}
 		return db, err
 	}, backoff.WithBackOff(briefly()), backoff.WithMaxElapsedTime(openTimeout))
 	if err != nil {
-		return nil, openError(path, err)
+		return nil, openError(options.URL, err)
 	}
 	return db, nil
 }
 
 // openSQLitePool opens a pool once. One that could not be used is closed, by
 // gorm too, and is of no use for another attempt.
-func openSQLitePool(path string, connections int) (*gorm.DB, error) {
-	pool, err := sql.Open(sqlite.DriverName, sqliteDSN(path))
+func openSQLitePool(options Options, connections int) (*gorm.DB, error) {
+	pool, err := openTraced(options.Tracer, sqlite.DriverName, sqliteDSN(options.URL))
 	if err != nil {
 		return nil, err
 	}

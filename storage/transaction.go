@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"chancery/authz"
@@ -19,7 +20,7 @@ const maxTries = 4
 // write through tx.
 func (db *DB) transaction(ctx context.Context, do func(tx *gorm.DB) error) error {
 	var done effects
-	err := db.retry(ctx, func() error {
+	err := db.retry(ctx, "transaction", func() error {
 		done = effects{}
 		return db.write.WithContext(ctx).Set(effectsSetting, &done).Transaction(do)
 	})
@@ -54,30 +55,52 @@ func effectsOf(tx *gorm.DB) *effects {
 // statement runs one writing statement, under the same promises as
 // transaction but without BEGIN and COMMIT.
 func (db *DB) statement(ctx context.Context, do func(tx *gorm.DB) error) error {
-	return db.retry(ctx, func() error { return do(db.write.WithContext(ctx)) })
+	return db.retry(ctx, "statement", func() error { return do(db.write.WithContext(ctx)) })
 }
 
 // query runs a reading statement.
 func (db *DB) query(ctx context.Context, do func(tx *gorm.DB) error) error {
-	return db.retry(ctx, func() error { return do(db.read.WithContext(ctx)) })
+	return db.retry(ctx, "query", func() error { return do(db.read.WithContext(ctx)) })
 }
 
-func (db *DB) retry(ctx context.Context, do func() error) error {
+// retry runs do until it succeeds, fails for good, or has been tried often
+// enough, translates its error, and reports to the observer.
+func (db *DB) retry(ctx context.Context, kind string, do func() error) error {
 	if ctx.Err() != nil {
 		return translate(ctx.Err())
 	}
+	begun, tries := time.Now(), 1 //nolint:forbidigo // a duration for figures, not a time that any rule sees
 	err := do()
-	if err == nil || !isRetryable(err) {
-		return translate(err)
+	if err != nil && isRetryable(err) {
+		_, err = backoff.Retry(ctx, func() (struct{}, error) {
+			tries++
+			err := do()
+			if err != nil && !isRetryable(err) {
+				return struct{}{}, backoff.Permanent(err)
+			}
+			return struct{}{}, err
+		}, backoff.WithBackOff(briefly()), backoff.WithMaxTries(maxTries-1))
 	}
-	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		err := do()
-		if err != nil && !isRetryable(err) {
-			return struct{}{}, backoff.Permanent(err)
-		}
-		return struct{}{}, err
-	}, backoff.WithBackOff(briefly()), backoff.WithMaxTries(maxTries-1))
-	return translate(err)
+	err = translate(err)
+	if db.Observer != nil {
+		db.Observer.Asked(kind, time.Since(begun), tries, outcome(err))
+	}
+	return err
+}
+
+// outcome says in a word what came of a statement.
+func outcome(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, authz.ErrNotFound):
+		return "not_found"
+	case errors.Is(err, authz.ErrConflict):
+		return "conflict"
+	case errors.Is(err, authz.ErrUnavailable):
+		return "unavailable"
+	}
+	return "error"
 }
 
 // briefly is how long to wait for what another holds for a moment.

@@ -22,9 +22,9 @@ const requestIDHeader = "X-Request-Id"
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
-// accessLog gives every request an id and writes one line when it is done. The
-// line holds the path without the query string, and what handlers noted.
-func accessLog(log *slog.Logger) gin.HandlerFunc {
+// accessLog gives every request an id, writes one line when it is done, and
+// tells the observer. The line holds the path without the query string, and what handlers noted.
+func accessLog(log *slog.Logger, observer Observer) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		begun := time.Now() //nolint:forbidigo // a duration for the log, not a time that any rule sees
 		id := c.GetHeader(requestIDHeader)
@@ -33,9 +33,13 @@ func accessLog(log *slog.Logger) gin.HandlerFunc {
 		}
 		c.Header(requestIDHeader, id)
 		c.Next()
+		took := time.Since(begun)
+		if observer != nil {
+			observer.RequestAnswered(c.FullPath(), c.Request.Method, c.Writer.Status(), took)
+		}
 		attrs := []slog.Attr{
 			slog.String("method", c.Request.Method), slog.String("path", loggedPath(c)), slog.Int("status", c.Writer.Status()),
-			slog.Float64("ms", float64(time.Since(begun).Microseconds())/1000), slog.Int("bytes", max(c.Writer.Size(), 0)),
+			slog.Float64("ms", float64(took.Microseconds())/1000), slog.Int("bytes", max(c.Writer.Size(), 0)),
 			slog.String("address", c.ClientIP()), slog.String("request_id", id),
 		}
 		level := slog.LevelInfo

@@ -22,10 +22,19 @@ import (
 	"chancery/web/wellknown"
 
 	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/trace"
 )
 
-// Options are what the server is made of. All fields must be set, lists may be
-// empty.
+// Observer is told of each request, for figures. Its method returns at once and
+// is safe for concurrent use.
+type Observer interface {
+	// RequestAnswered tells of an answer: the pattern of the route, "" if none
+	// fits, the method as it was sent, the status and how long it took.
+	RequestAnswered(route, method string, status int, took time.Duration)
+}
+
+// Options are what the server is made of. All fields must be set but those that
+// say otherwise, lists may be empty.
 type Options struct {
 	// Issuer is the configured URL; answers never depend on the Host header.
 	Issuer  string
@@ -38,6 +47,13 @@ type Options struct {
 	Administration *authz.Administration
 	// AdminApart gives these a handler of their own.
 	AdminApart bool
+	// Metrics answers /metrics for this machine and its private networks; nil
+	// for a server that does so elsewhere.
+	Metrics http.Handler
+	// Observer is told of each request, and may be nil.
+	Observer Observer
+	// Tracer traces requests; nil traces none.
+	Tracer     trace.TracerProvider
 	Keys       wellknown.KeySet
 	JWKSMaxAge time.Duration
 	// StatusLists are served for StatusTTL; StatusStream tells of new ones.
@@ -125,7 +141,10 @@ func (m *mounting) site() (*site, error) {
 	if err := engine.SetTrustedProxies(o.TrustedProxies); err != nil {
 		return nil, err
 	}
-	engine.Use(accessLog(o.Log), recovery(m.respond), secureHeaders(m.https))
+	if o.Tracer != nil {
+		engine.Use(tracing(o.Tracer))
+	}
+	engine.Use(accessLog(o.Log, o.Observer), recovery(m.respond), secureHeaders(m.https))
 	engine.NoRoute(nothing(m.respond, m.base, http.StatusNotFound, "There is nothing here."))
 	engine.NoMethod(nothing(m.respond, m.base, http.StatusMethodNotAllowed, "This method is not allowed here."))
 	hosted := engine.Group("", deadline)
@@ -154,6 +173,9 @@ func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
 	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Respond: m.respond}
 	accounts.Mount(s.router)
 	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: m.respond, MaxAge: o.JWKSMaxAge}
+	if o.Metrics != nil {
+		mountMetrics(s.hosted, o.Metrics)
+	}
 	return documents, documents.Mount(s.hosted, members)
 }
 

@@ -64,6 +64,7 @@ const DefaultWaiting = 100
 type Hasher struct {
 	slots   chan struct{}
 	waiting atomic.Int64
+	refused atomic.Int64
 	queue   int64
 	params  Params
 	hasher  *argon2.Hasher
@@ -123,14 +124,30 @@ func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
 	}
 	defer h.waiting.Add(-1)
 	if h.waiting.Add(1) > h.queue {
+		h.refused.Add(1)
 		return nil, ErrBusy
 	}
 	select {
 	case h.slots <- struct{}{}:
 		return leave, nil
 	case <-ctx.Done():
+		h.refused.Add(1)
 		return nil, fmt.Errorf("%w: %w", ErrBusy, ctx.Err())
 	}
+}
+
+// Load says how busy a Hasher is.
+type Load struct {
+	// Running is how many hashes are being computed, Waiting how many requests
+	// wait for a place.
+	Running, Waiting int
+	// Refused is how many found no place, since the start.
+	Refused int64
+}
+
+// Load returns how busy the Hasher is now.
+func (h *Hasher) Load() Load {
+	return Load{Running: len(h.slots), Waiting: int(h.waiting.Load()), Refused: h.refused.Load()}
 }
 
 // Hash returns the PHC string of password, whose fitness is Policy's to

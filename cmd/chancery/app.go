@@ -14,9 +14,12 @@ import (
 
 	"chancery/authz"
 	"chancery/authz/password"
+	"chancery/cmd/chancery/internal/telemetry"
 	"chancery/configs"
 	"chancery/keys"
 	"chancery/storage"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // app is an open database with everything that works on it. Both the server
@@ -36,6 +39,7 @@ type app struct {
 	sessions *authz.Sessions
 	rotator  *keys.Rotator
 	statuses *authz.StatusLists
+	tracing  telemetry.Tracing
 	purger   *authz.Purger
 	actor    string
 }
@@ -55,11 +59,15 @@ func (c *command) open(ctx context.Context) (*app, error) {
 
 // openWith is open with a configuration that is known.
 func (c *command) openWith(ctx context.Context, config configs.Config) (*app, error) {
-	db, err := openDatabase(config)
+	tracing, err := newTracing(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{config: config, log: c.logger(config), db: db, actor: actorCLI}
+	db, err := openDatabase(config, tracing.Provider())
+	if err != nil {
+		return nil, err
+	}
+	a := &app{config: config, log: c.logger(config), db: db, tracing: tracing, actor: actorCLI}
 	if _, err = db.Migrate(ctx); err == nil {
 		err = a.wire(ctx)
 	}
@@ -69,24 +77,42 @@ func (c *command) openWith(ctx context.Context, config configs.Config) (*app, er
 	return a, nil
 }
 
+// newTracing returns tracing, which is off unless there is an endpoint.
+func newTracing(ctx context.Context, config configs.Config) (telemetry.Tracing, error) {
+	if config.Tracing.Endpoint == "" {
+		return telemetry.Tracing{}, nil
+	}
+	return telemetry.NewTracing(ctx, config.Tracing.Endpoint, config.Tracing.SamplePercent, buildVersion().Version)
+}
+
+// close ends tracing and closes the database.
+func (a *app) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), workTimeout)
+	defer cancel()
+	if err := a.tracing.Close(ctx); err != nil {
+		a.log.Warn("the last traces are lost", "error", err)
+	}
+	return a.db.Close()
+}
+
 // with runs do on an open app and closes it.
 func (c *command) with(ctx context.Context, do func(a *app) error) error {
 	a, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(a), a.db.Close())
+	return errors.Join(do(a), a.close())
 }
 
 // openDatabase opens the configured database, and makes the directory of one
 // that is a file.
-func openDatabase(config configs.Config) (*storage.DB, error) {
+func openDatabase(config configs.Config, tracer trace.TracerProvider) (*storage.DB, error) {
 	if config.Embedded() {
 		if err := os.MkdirAll(config.DataDir, 0o700); err != nil {
 			return nil, fmt.Errorf("data_dir: %w", err)
 		}
 	}
-	db, err := storage.Open(storage.Options{URL: config.Database(), DirectURL: config.DatabaseDirectURL})
+	db, err := storage.Open(storage.Options{URL: config.Database(), DirectURL: config.DatabaseDirectURL, Tracer: tracer})
 	if errors.Is(err, storage.ErrAddress) {
 		return nil, fmt.Errorf("database_url is %w", err)
 	}

@@ -20,7 +20,7 @@ func (c *command) withDatabase(do func(db *storage.DB) error) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(config)
+	db, err := openDatabase(config, nil)
 	if err != nil {
 		return err
 	}

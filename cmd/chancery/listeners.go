@@ -38,6 +38,8 @@ func (c *command) listen(ctx context.Context, s *server, given net.Listener) ([]
 		handler       http.Handler
 	}{
 		{s.config.Listen, "Chancery listens on %s as " + s.config.Issuer, s.web.Handler},
+		{s.config.Admin.Listen, "Admins on %s", s.web.Admin},
+		{s.config.Metrics.Listen, "Metrics on %s", s.metrics.Handler()},
 	} {
 		if l.address == "" {
 			continue

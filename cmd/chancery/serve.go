@@ -98,6 +98,9 @@ func (a *app) prepare(ctx context.Context) error {
 	if err := a.rotator.Tick(ctx); err != nil {
 		return fmt.Errorf("signing keys: %w", err)
 	}
+	if a.config.AdminExposed() {
+		a.log.Warn("the admin API and the console share a public listener; admin.listen gives them one of their own", "listen", a.config.Listen)
+	}
 	durable, err := a.db.Durable(ctx)
 	if err != nil {
 		return err

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/http"
 
 	"chancery/authz"
 	"chancery/cmd/chancery/internal/mail"
+	"chancery/cmd/chancery/internal/telemetry"
 	"chancery/storage"
 	"chancery/storage/limits"
 	"chancery/web"
@@ -20,9 +22,10 @@ type server struct {
 	stream   *status.Stream
 	activity *authz.Activity
 	// mails is nil when nothing can be sent.
-	mails *mail.Queue
-	web   *web.Server
-	close func()
+	mails   *mail.Queue
+	web     *web.Server
+	metrics *telemetry.Metrics
+	close   func()
 }
 
 // newServer wires the services behind the endpoints. The caller closes it.
@@ -30,8 +33,13 @@ func (a *app) newServer(ctx context.Context) (*server, error) {
 	s := &server{
 		app: a, events: storage.NewEventWriter(a.db, a.log), stream: status.NewStream(status.DefaultStreamLimits()),
 		activity: &authz.Activity{Store: a.db, Now: a.clock.Now, Holder: rand.Text()},
+		metrics:  telemetry.New(buildVersion().Version, buildVersion().Go),
 	}
-	a.db.OnEvents = a.logEvents
+	a.db.OnEvents = func(ctx context.Context, events []authz.Event) {
+		s.metrics.Happened(events)
+		a.logEvents(ctx, events)
+	}
+	a.db.Observer = s.metrics
 	var err error
 	if s.mails, err = a.mails(); err != nil {
 		return nil, err
@@ -41,11 +49,53 @@ func (a *app) newServer(ctx context.Context) (*server, error) {
 		return nil, err
 	}
 	s.close = closeThrottle
-	if err := s.mount(ctx, throttle); err != nil {
+	if err := errors.Join(s.mount(ctx, throttle), s.measure()); err != nil {
 		closeThrottle()
 		return nil, err
 	}
 	return s, nil
+}
+
+// measure says where the figures come from that are looked at.
+func (s *server) measure() error {
+	pools, err := s.db.Pools()
+	if err != nil {
+		return err
+	}
+	checks := map[string]func(context.Context) error{}
+	for _, check := range s.readyChecks() {
+		checks[check.Name] = check.Run
+	}
+	s.metrics.Watch(telemetry.Sources{
+		Hashes: func() (int, int, int64) {
+			load := s.hasher.Load()
+			return load.Running, load.Waiting, load.Refused
+		},
+		Keys: s.keyFigures, Listeners: s.stream.Listeners, EventsDropped: s.events.Dropped, Pools: pools, Checks: checks,
+	})
+	return nil
+}
+
+// keyFigures returns what figures say of the keys.
+func (s *server) keyFigures() []telemetry.Key {
+	var figures []telemetry.Key
+	now := s.clock.Now()
+	for _, k := range s.rotator.Ring.Published() {
+		figures = append(figures, telemetry.Key{
+			Algorithm: string(k.Algorithm), State: string(k.State(now)), Age: now.Sub(k.ActivateAt), NextIn: k.ActivateAt.Sub(now),
+		})
+	}
+	return figures
+}
+
+// observers tells several observers.
+type observers []authz.Observer
+
+// TokenAnswered implements authz.Observer.
+func (o observers) TokenAnswered(grantType, outcome string, cause authz.Cause) {
+	for _, observer := range o {
+		observer.TokenAnswered(grantType, outcome, cause)
+	}
 }
 
 // mount makes the handlers, and connects them with what they must hear of.
@@ -58,7 +108,12 @@ func (s *server) mount(ctx context.Context, throttle *authz.Throttle) error {
 	if s.mails != nil {
 		accounts.Mailer = s.mails
 	}
+	var metrics http.Handler
+	if s.config.Metrics.Listen == "" {
+		metrics = s.metrics.Handler()
+	}
 	s.web, err = web.New(web.Options{
+		AdminApart: s.config.Admin.Listen != "", Metrics: metrics, Observer: s.metrics, Tracer: s.tracing.Provider(),
 		Issuer: s.config.Issuer, Service: service, Accounts: accounts, Registry: s.registry, Administration: s.administration(service, s.activity),
 		Keys: s.rotator.Ring, JWKSMaxAge: s.config.Keys.JWKSMaxAge,
 		StatusLists: s.statuses, StatusStream: s.stream, StatusTTL: s.config.Status.TTL,
@@ -91,8 +146,8 @@ func (s *server) service(throttle *authz.Throttle) (*authz.Service, error) {
 	}
 	return &authz.Service{
 		Settings: s.settings, Now: s.clock.Now, Registry: s.registry, Logins: s.db, Families: s.db, Sessions: s.sessions, Denylist: s.db,
-		Indexes: s.indexes, Events: s.events, Refreshes: refreshes, Passwords: s.hasher, Signer: s.rotator.Ring,
-		Throttle: throttle, Observer: s.activity,
+		Indexes: s.indexes, Events: s.events, Refreshes: refreshes, Passwords: s.hasher, Signer: s.metrics.Signer(s.rotator.Ring),
+		Throttle: throttle, Observer: observers{s.activity, s.metrics},
 	}, nil
 }
 
@@ -101,8 +156,10 @@ func (s *server) service(throttle *authz.Throttle) (*authz.Service, error) {
 func (s *server) publishStatuses(ctx context.Context) error {
 	s.statuses.OnChange = s.stream.Announce
 	s.statuses.OnError = func(err error) {
+		s.metrics.PublishFailed()
 		s.log.Error("status lists cannot be published; verifiers do not hear of revocations", "error", err)
 	}
+	s.statuses.OnPublished = s.metrics.Published
 	s.db.OnStatusChange = s.statuses.Changed
 	s.watcher.StatusLists, s.watcher.StatusDue = s.statuses.Load, s.statuses.ChangedElsewhere
 	return s.statuses.Load(ctx)
@@ -154,6 +211,8 @@ func (a *app) mails() (*mail.Queue, error) {
 var (
 	errDatabase = errors.New("the database does not answer")
 	errNoKeys   = errors.New("signing keys cannot be loaded; the log says why")
+	// errExpiredList: nobody could sign for as long as a list is valid.
+	errExpiredList = errors.New("a status list has expired; the log says why it cannot be published")
 )
 
 func (a *app) readyChecks() []web.Check {
@@ -171,5 +230,13 @@ func (a *app) readyChecks() []web.Check {
 			return nil
 		}},
 		{Name: "clock", Run: a.clock.Check},
+		{Name: "status_lists", Run: func(context.Context) error {
+			for _, list := range a.statuses.All() {
+				if !a.clock.Now().Before(list.ExpiresAt) {
+					return errExpiredList
+				}
+			}
+			return nil
+		}},
 	}
 }
