@@ -184,7 +184,7 @@ func (c Client) validateWeb() error {
 		}
 	}
 	if c.CookieDelivery && (len(c.AllowedOrigins) == 0 || !c.allows(GrantRefreshToken)) {
-		return invalidInput("refresh token delivery cookie: needs an allowed origin (--allowed-origin) and the grant refresh_token")
+		return invalidInput("refresh token delivery cookie: needs an allowed origin and the grant refresh_token")
 	}
 	for _, page := range []string{c.EmailVerificationURI, c.PasswordResetURI} {
 		if !validPage(page) {
@@ -219,16 +219,16 @@ func (c Client) validateGrants() error {
 		}
 	}
 	if c.allows(GrantPassword) && !c.FirstParty {
-		return invalidInput("grant password: only for a first-party client (--first-party)")
+		return invalidInput("grant password: only for a first-party client")
 	}
 	if c.allows(GrantClientCredentials) && c.Public() {
-		return invalidInput("grant client_credentials: only for a confidential client (--type confidential)")
+		return invalidInput("grant client_credentials: only for a confidential client")
 	}
 	if c.allows(GrantClientCredentials) && len(c.Resources) == 0 {
-		return invalidInput("grant client_credentials: needs a resource (--resource)")
+		return invalidInput("grant client_credentials: needs a resource")
 	}
 	if c.Introspect && c.Public() {
-		return invalidInput("introspect: only for a confidential client (--type confidential)")
+		return invalidInput("introspect: only for a confidential client")
 	}
 	return nil
 }

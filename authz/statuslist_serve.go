@@ -230,14 +230,17 @@ func (s *StatusLists) outdated() map[string]bool {
 
 // keysOf returns which keys were published when a list was signed.
 func keysOf(token string) string {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return ""
-	}
+	return contentOf(token).Keys
+}
+
+// contentOf returns what a list says that this server has signed; nothing for
+// what is none.
+func contentOf(token string) claims.StatusListToken {
 	var signed claims.StatusListToken
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(payload, &signed) != nil {
-		return ""
+	if parts := strings.Split(token, "."); len(parts) == 3 {
+		if payload, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil && json.Unmarshal(payload, &signed) == nil {
+			return signed
+		}
 	}
-	return signed.Keys
+	return claims.StatusListToken{}
 }

@@ -21,6 +21,8 @@ import (
 	"chancery/keys/keystest"
 	"chancery/web"
 	"chancery/web/status"
+
+	"github.com/alexedwards/scs/v2/memstore"
 )
 
 // issuer is deliberately not the address that the tests talk to.
@@ -56,6 +58,19 @@ type server struct {
 	secrets map[string]authz.Secret
 	admin   *authz.Administration
 }
+
+// consoleStore keeps sessions of the console in memory.
+type consoleStore struct{ *memstore.MemStore }
+
+func (s consoleStore) FindCtx(_ context.Context, token string) ([]byte, bool, error) {
+	return s.Find(token)
+}
+
+func (s consoleStore) CommitCtx(_ context.Context, token string, data []byte, expiry time.Time) error {
+	return s.Commit(token, data, expiry)
+}
+
+func (s consoleStore) DeleteCtx(_ context.Context, token string) error { return s.Delete(token) }
 
 // testClock is a time that tests move by hand.
 type testClock struct {
@@ -151,7 +166,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		Service: s.service, Policy: policy, Users: s.store, Confirmations: s.store, Mailer: s, Registration: !o.registrationClosed,
 	}
 	s.lists = authz.NewStatusLists(authz.StatusSettings{Issuer: o.issuer, TTL: 30 * time.Second, Exp: 15 * time.Minute}, s.store, s.rotator.Ring, s.clock.Now)
-	s.stream = status.NewStream(o.stream)
+	s.stream = status.NewStream(o.stream, s.clock.Now)
 	s.lists.OnChange = s.stream.Announce
 	s.admin = &authz.Administration{
 		Admins: &authz.Admins{Service: s.service, Users: s.store}, Users: s.users, Clients: s.clients,
@@ -160,7 +175,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	}
 	s.service.Observer = s.admin.Activity
 	s.handler, err = web.New(web.Options{
-		Administration: s.admin, AdminApart: o.adminApart,
+		ConsoleSessions: consoleStore{memstore.New()}, Administration: s.admin, AdminApart: o.adminApart,
 		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,
 		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant,
 		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,

@@ -16,11 +16,13 @@ import (
 	"chancery/web/account"
 	"chancery/web/admin"
 	"chancery/web/assets"
+	"chancery/web/console"
 	"chancery/web/oauth"
 	"chancery/web/respond"
 	"chancery/web/status"
 	"chancery/web/wellknown"
 
+	"github.com/alexedwards/scs/v2"
 	"github.com/gin-gonic/gin"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -31,6 +33,13 @@ type Observer interface {
 	// RequestAnswered tells of an answer: the pattern of the route, "" if none
 	// fits, the method as it was sent, the status and how long it took.
 	RequestAnswered(route, method string, status int, took time.Duration)
+}
+
+// StatusLists are the status lists that this node serves.
+type StatusLists interface {
+	status.Lists
+	// Ended reports whether the list that is served shows the entry as ended.
+	Ended(ref authz.StatusRef) (bool, error)
 }
 
 // Options are what the server is made of. All fields must be set but those that
@@ -45,6 +54,8 @@ type Options struct {
 	Registry *authz.Registry
 	// Administration is what the admin API and the console work on.
 	Administration *authz.Administration
+	// ConsoleSessions keeps the sessions of the console.
+	ConsoleSessions scs.CtxStore
 	// AdminApart gives these a handler of their own.
 	AdminApart bool
 	// Metrics answers /metrics for this machine and its private networks; nil
@@ -57,7 +68,7 @@ type Options struct {
 	Keys       wellknown.KeySet
 	JWKSMaxAge time.Duration
 	// StatusLists are served for StatusTTL; StatusStream tells of new ones.
-	StatusLists   status.Lists
+	StatusLists   StatusLists
 	StatusStream  *status.Stream
 	StatusTTL     time.Duration
 	PasswordGrant bool
@@ -149,7 +160,9 @@ func (m *mounting) site() (*site, error) {
 	engine.NoMethod(nothing(m.respond, m.base, http.StatusMethodNotAllowed, "This method is not allowed here."))
 	hosted := engine.Group("", deadline)
 	s := &site{engine: engine, hosted: hosted, router: hosted.Group(m.base), free: engine.Group(m.base)}
-	assets.Mount(s.router)
+	if err := assets.Mount(s.router); err != nil {
+		return nil, err
+	}
 	// Probes and operators ask a node itself, whatever the issuer's path is.
 	mountHealth(hosted, o.Ready, o.Version)
 	if m.base != "" {
@@ -185,7 +198,26 @@ func (m *mounting) mountAdmin(s *site) error {
 	endpoints := &admin.Endpoints{
 		Administration: o.Administration, Origins: o.Registry, Respond: m.respond, Issuer: o.Issuer, Version: o.Version.Version,
 	}
-	return endpoints.Mount(s.engine, s.router, s.free)
+	if err := endpoints.Mount(s.engine, s.router, s.free); err != nil {
+		return err
+	}
+	return console.Mount(s.router, console.Options{
+		Administration: o.Administration, Reach: m.reach, Store: o.ConsoleSessions, Respond: m.respond, Base: m.base, Issuer: o.Issuer,
+		Secure: m.https, Version: o.Version.Version, IdleTimeout: console.DefaultIdleTimeout, Lifetime: console.DefaultLifetime,
+	})
+}
+
+// reach says how far the end of a session has come.
+func (m *mounting) reach(ref authz.StatusRef, ended time.Time) (console.Reach, error) {
+	shown, err := m.options.StatusLists.Ended(ref)
+	if err != nil || !shown {
+		return console.Reach{}, err
+	}
+	reached, _ := m.options.StatusStream.Reach(ref.List, ended)
+	return console.Reach{
+		Shown: true, ServedAt: reached.ServedAt, Listeners: reached.Listeners, Told: reached.Told, ToldAt: reached.ToldAt,
+		Fetched: reached.Fetched, FetchedAt: reached.FetchedAt,
+	}, nil
 }
 
 // nothing answers what no endpoint is asked for, in the form of the API that the

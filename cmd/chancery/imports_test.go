@@ -32,16 +32,18 @@ var imports = map[string][]string{
 	"web/respond":     {"authz"},
 	"web/bearer":      {"authz/verify"},
 	"web/body":        {},
+	"web/cursor":      {"authz"},
 	"web/caller":      {"authz", "web/bearer", "web/respond"},
 	// level 3
 	"web/account":   {"authz", "authz/password", "web/body", "web/caller", "web/respond"},
-	"web/admin":     {"authz", "web/body", "web/caller", "web/respond"},
+	"web/admin":     {"authz", "web/body", "web/caller", "web/cursor", "web/respond"},
 	"web/assets":    {"web/respond"},
+	"web/console":   {"authz", "web/caller", "web/cursor", "web/respond"},
 	"web/oauth":     {"authz", "authz/claims", "web/respond"},
 	"web/status":    {"authz", "authz/claims", "web/respond"},
 	"web/wellknown": {"authz", "authz/claims", "web/respond"},
 	// level 4
-	"web": {"authz", "authz/claims", "web/account", "web/admin", "web/assets", "web/oauth", "web/respond", "web/status", "web/wellknown"},
+	"web": {"authz", "authz/claims", "web/account", "web/admin", "web/assets", "web/console", "web/oauth", "web/respond", "web/status", "web/wellknown"},
 	// level 5
 	"cmd/chancery/internal/mail":      {"authz"},
 	"cmd/chancery/internal/smtptest":  {},

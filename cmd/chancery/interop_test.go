@@ -271,7 +271,7 @@ func TestRecipeApache(t *testing.T) {
 func TestBrowserClientTypes(t *testing.T) {
 	modules := nodeModules(t)
 	use := filepath.Join(t.TempDir(), "use.ts")
-	client, err := filepath.Abs("../../web/assets/chancery.js")
+	client, err := filepath.Abs("../../web/assets/files/chancery.js")
 	if err != nil {
 		t.Fatal(err)
 	}

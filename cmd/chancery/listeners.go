@@ -39,7 +39,7 @@ func (c *command) listen(ctx context.Context, s *server, given net.Listener) ([]
 	}{
 		{s.config.Listen, "Chancery listens on %s as " + s.config.Issuer, s.web.Handler},
 		{s.config.Admin.Listen, "Admins on %s", s.web.Admin},
-		{s.config.Metrics.Listen, "Metrics on %s", s.metrics.Handler()},
+		{s.config.Metrics.Listen, "Metrics on %s", s.metrics.Site()},
 	} {
 		if l.address == "" {
 			continue

@@ -60,7 +60,7 @@ func newMillion(t testing.TB) *million {
 	registry := authz.NewRegistry(m.issuer, m.store, nil)
 	served, err := web.New(web.Options{
 		Issuer: m.issuer, Service: &authz.Service{Registry: registry}, Accounts: &authz.Accounts{}, Registry: registry, Keys: m.ring, JWKSMaxAge: 10 * time.Minute,
-		StatusLists: m.lists, StatusStream: status.NewStream(status.DefaultStreamLimits()), StatusTTL: 30 * time.Second, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		StatusLists: m.lists, StatusStream: status.NewStream(status.DefaultStreamLimits(), time.Now), StatusTTL: 30 * time.Second, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	m.must(err)
 	m.must(served.Documents.Rebuild(t.Context()))

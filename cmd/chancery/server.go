@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"time"
 
 	"chancery/authz"
 	"chancery/cmd/chancery/internal/mail"
@@ -31,7 +32,7 @@ type server struct {
 // newServer wires the services behind the endpoints. The caller closes it.
 func (a *app) newServer(ctx context.Context) (*server, error) {
 	s := &server{
-		app: a, events: storage.NewEventWriter(a.db, a.log), stream: status.NewStream(status.DefaultStreamLimits()),
+		app: a, events: storage.NewEventWriter(a.db, a.log), stream: status.NewStream(status.DefaultStreamLimits(), a.clock.Now),
 		activity: &authz.Activity{Store: a.db, Now: a.clock.Now, Holder: rand.Text()},
 		metrics:  telemetry.New(buildVersion().Version, buildVersion().Go),
 	}
@@ -115,7 +116,8 @@ func (s *server) mount(ctx context.Context, throttle *authz.Throttle) error {
 	s.web, err = web.New(web.Options{
 		AdminApart: s.config.Admin.Listen != "", Metrics: metrics, Observer: s.metrics, Tracer: s.tracing.Provider(),
 		Issuer: s.config.Issuer, Service: service, Accounts: accounts, Registry: s.registry, Administration: s.administration(service, s.activity),
-		Keys: s.rotator.Ring, JWKSMaxAge: s.config.Keys.JWKSMaxAge,
+		ConsoleSessions: storage.ConsoleSessions{DB: s.db, Now: time.Now},
+		Keys:            s.rotator.Ring, JWKSMaxAge: s.config.Keys.JWKSMaxAge,
 		StatusLists: s.statuses, StatusStream: s.stream, StatusTTL: s.config.Status.TTL,
 		PasswordGrant: s.config.PasswordGrant.Enabled, TrustedProxies: s.config.TrustedProxies,
 		Ready: s.readyChecks(), Version: buildVersion(), Log: s.log, Now: s.clock.Now,

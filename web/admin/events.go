@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/web/cursor"
 	"chancery/web/respond"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -105,7 +106,7 @@ func (e *Endpoints) mountEvents() {
 		if err != nil {
 			return nil, err
 		}
-		out := &pageOutput[Event]{page[Event]{Items: []Event{}, Next: cursor(next)}}
+		out := &pageOutput[Event]{page[Event]{Items: []Event{}, Next: cursor.Text(next)}}
 		for _, event := range events {
 			out.Body.Items = append(out.Body.Items, NewEvent(event))
 		}

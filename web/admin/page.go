@@ -1,12 +1,10 @@
 package admin
 
 import (
-	"encoding/base64"
-	"strconv"
 	"strings"
-	"time"
 
 	"chancery/authz"
+	"chancery/web/cursor"
 )
 
 // pageQuery is how a list is asked for.
@@ -25,34 +23,11 @@ type page[T any] struct {
 // pageOutput is the answer to pageQuery.
 type pageOutput[T any] struct{ Body page[T] }
 
-var errCursor = &authz.Error{Code: authz.InvalidInput, Description: "after: want the next of the page before"}
-
 // place returns the place in a list that is named by after.
-func (q pageQuery) place() (authz.Page, error) {
-	p := authz.Page{Limit: q.Limit}
-	if q.After == "" {
-		return p, nil
-	}
-	decoded, err := base64.RawURLEncoding.DecodeString(q.After)
-	ms, id, ok := strings.Cut(string(decoded), " ")
-	at, numberErr := strconv.ParseInt(ms, 10, 64)
-	if err != nil || numberErr != nil || !ok || id == "" || strings.ContainsRune(id, 0) || !isText(id) {
-		return p, errCursor
-	}
-	p.After, p.AfterID = time.UnixMilli(at).UTC(), id
-	return p, nil
-}
+func (q pageQuery) place() (authz.Page, error) { return cursor.Parse(q.After, q.Limit) }
 
 // isText reports whether a database takes the text.
 func isText(text string) bool { return strings.ToValidUTF8(text, "") == text }
-
-// cursor is the inverse of place.
-func cursor(p authz.Page) string {
-	if p.AfterID == "" {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.After.UnixMilli(), 10) + " " + p.AfterID))
-}
 
 // paged makes a page of rows that were read with one more than wanted. place
 // names the place after a row.
@@ -60,7 +35,7 @@ func paged[R, T any](rows []R, limit int, view func(R) T, place func(R) authz.Pa
 	out := &pageOutput[T]{Body: page[T]{Items: []T{}}}
 	if len(rows) > limit {
 		rows = rows[:limit]
-		out.Body.Next = cursor(place(rows[limit-1]))
+		out.Body.Next = cursor.Text(place(rows[limit-1]))
 	}
 	for _, row := range rows {
 		out.Body.Items = append(out.Body.Items, view(row))

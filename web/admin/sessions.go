@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/web/cursor"
 )
 
 // Session is a session as admins see it.
@@ -123,7 +124,7 @@ func (e *Endpoints) listSessions(ctx context.Context, _ authz.Administrator, in 
 		return nil, err
 	}
 	views, err := e.sessionViews(ctx, families)
-	return &pageOutput[Session]{page[Session]{Items: views, Next: cursor(next)}}, err
+	return &pageOutput[Session]{page[Session]{Items: views, Next: cursor.Text(next)}}, err
 }
 
 // sessionViews returns the sessions with the names of their users.

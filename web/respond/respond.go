@@ -22,6 +22,13 @@ import (
 // cannot answer now.
 const RetryAfter = 2
 
+// Statuses of pages: shown as asked for, and a form that is shown again because
+// of what was filled in.
+const (
+	StatusShown = http.StatusOK
+	StatusUnfit = http.StatusUnprocessableEntity
+)
+
 // statusClosed is logged for a request whose client has gone.
 const statusClosed = 499
 
@@ -104,6 +111,18 @@ func (r Responder) challenge(c *gin.Context, body oauthError) string {
 
 // ErrTooLarge is returned for a request body over the limit.
 var ErrTooLarge = errors.New("request body too large")
+
+// Describe returns how a page tells of err: the HTTP status, and a sentence for
+// people, which is empty for a fault of the server.
+func (r Responder) Describe(c *gin.Context, err error) (status int, description string) {
+	status, body := classify(err)
+	r.head(c, err, status, body)
+	c.Writer.Header().Del("WWW-Authenticate") // a page asks for a login itself
+	if body.Error == authz.InvalidGrant {
+		status = http.StatusUnauthorized // which RFC 6749 section 5.2 has as 400
+	}
+	return status, body.Description
+}
 
 func classify(err error) (int, oauthError) {
 	var expected *authz.Error

@@ -132,6 +132,9 @@ func (e *Endpoints) list(c *gin.Context) error {
 		return fmt.Errorf("status list %s has expired: %w", id, authz.ErrUnavailable)
 	}
 	c.Header("Cache-Control", cacheControl(list.Version, wanted, min(rest, e.TTL), rest))
+	if wanted > 0 {
+		e.Stream.reach.fetched(id, list.Version, e.Now())
+	}
 	return e.packed.write(c, list)
 }
 

@@ -42,7 +42,9 @@ func DefaultStreamLimits() StreamLimits {
 // concurrent use.
 type Stream struct {
 	limits StreamLimits
+	now    func() time.Time
 	closed chan struct{}
+	reach  reach
 
 	mu        sync.Mutex
 	listeners map[*listener]struct{}
@@ -52,8 +54,8 @@ type Stream struct {
 }
 
 // NewStream returns a stream without listeners.
-func NewStream(limits StreamLimits) *Stream {
-	return &Stream{limits: limits, closed: make(chan struct{}), listeners: map[*listener]struct{}{}, byName: map[string]int{}}
+func NewStream(limits StreamLimits, now func() time.Time) *Stream {
+	return &Stream{limits: limits, now: now, closed: make(chan struct{}), listeners: map[*listener]struct{}{}, byName: map[string]int{}}
 }
 
 // listener is one connection. Of each list it waits for the newest version
@@ -72,6 +74,7 @@ type listener struct {
 func (s *Stream) Announce(list authz.SignedStatusList) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.reach.served(list, len(s.listeners), s.now())
 	for l := range s.listeners {
 		l.add(list)
 	}
@@ -201,9 +204,11 @@ func (e *Endpoints) serve(c *gin.Context, l *listener, send func(text string) er
 	defer beat.Stop()
 	for {
 		var text strings.Builder
+		var sent []authz.SignedStatusList
 		select {
 		case <-l.ready:
-			for _, list := range l.take() {
+			sent = l.take()
+			for _, list := range sent {
 				text.WriteString(e.event(list))
 			}
 		case <-beat.C:
@@ -215,6 +220,9 @@ func (e *Endpoints) serve(c *gin.Context, l *listener, send func(text string) er
 		}
 		if send(text.String()) != nil {
 			return
+		}
+		for _, list := range sent {
+			e.Stream.reach.told(list, e.Now())
 		}
 	}
 }

@@ -78,7 +78,14 @@ func New(version, goVersion string) *Metrics {
 	return m
 }
 
-// Handler answers scrapes.
+// Site answers scrapes of /metrics and nothing else, for a listener of its own.
+func (m *Metrics) Site() http.Handler {
+	site := http.NewServeMux()
+	site.Handle("GET /metrics", m.Handler())
+	return site
+}
+
+// Handler answers scrapes, whatever the path is.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: scrapeTimeout})
 }
