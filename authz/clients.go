@@ -40,11 +40,21 @@ type Clients struct {
 	// Actor and Device are stored with every event: who, and from where.
 	Actor  string
 	Device Device
+	// Unchanged, unless zero, is the version that a client must have for a change
+	// to be made; otherwise its error has code Changed.
+	Unchanged int64
 }
 
 // By returns a copy of c for the changes of an actor.
 func (c Clients) By(actor string, device Device) *Clients {
 	c.Actor, c.Device = actor, device
+	return &c
+}
+
+// If returns a copy of c whose changes are made only to that version of the
+// client.
+func (c Clients) If(version int64) *Clients {
+	c.Unchanged = version
 	return &c
 }
 
@@ -165,6 +175,9 @@ func (c *Clients) update(ctx context.Context, id string, kind EventKind, edit fu
 	if err != nil {
 		return Client{}, err
 	}
+	if c.Unchanged != 0 && before.Version != c.Unchanged {
+		return Client{}, ErrChanged
+	}
 	after := before.clone()
 	if err := edit(&after); err != nil {
 		return Client{}, err
@@ -222,6 +235,9 @@ func (c *Clients) store(ctx context.Context, kind EventKind, before Client, afte
 		}
 	}
 	err = c.Store.UpdateClient(ctx, *after, ended, event)
+	if errors.Is(err, ErrConflict) && c.Unchanged != 0 {
+		return ErrChanged
+	}
 	if errors.Is(err, ErrConflict) {
 		return &Error{Code: Conflict, Description: fmt.Sprintf("client %q was changed meanwhile", after.ID), Err: err}
 	}

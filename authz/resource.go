@@ -67,6 +67,9 @@ func (r Resource) Validate() error {
 	if err := validResourceURI(r.URI); err != nil {
 		return invalidInput("resource uri %q: want an absolute URI without fragment, at most %d bytes", r.URI, maxResourceLength)
 	}
+	if !plainText(r.Name) {
+		return invalidInput("resource name: want no control characters")
+	}
 	if !slices.Contains(SigningAlgorithms(), r.Algorithm) {
 		return invalidInput("algorithm %q: want one of %s", r.Algorithm, strings.Join(SigningAlgorithms(), ", "))
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"chancery/authz"
@@ -50,9 +51,6 @@ func (e *Endpoints) Mount(engine *gin.Engine, router, unbounded *gin.RouterGroup
 	for _, group := range []*gin.RouterGroup{bounded, free} {
 		group.Use(e.open)
 	}
-	bounded.OPTIONS("/*path", e.Respond.ProblemHandler(func(c *gin.Context) error {
-		return caller.Preflight(c, e.Origins, "GET, POST, PUT, PATCH, DELETE")
-	}))
 	e.api, e.unbounded = humagin.NewWithGroup(engine, bounded, e.config()), free
 	e.mountOverview()
 	e.mountClients()
@@ -61,7 +59,19 @@ func (e *Endpoints) Mount(engine *gin.Engine, router, unbounded *gin.RouterGroup
 	e.mountSessions()
 	e.mountKeys()
 	e.mountEvents()
+	e.mountPreflights(bounded)
 	return e.mountDocument(bounded)
+}
+
+// mountPreflights lets browsers ask before a request, on the paths that there
+// are.
+func (e *Endpoints) mountPreflights(router gin.IRouter) {
+	preflight := e.Respond.ProblemHandler(func(c *gin.Context) error {
+		return caller.Preflight(c, e.Origins, "GET, POST, PUT, PATCH, DELETE", "If-Match")
+	})
+	for path := range e.api.OpenAPI().Paths {
+		router.OPTIONS(strings.NewReplacer("{", ":", "}", "").Replace(path), preflight)
+	}
 }
 
 // frameworkDefaults sets what the framework has as globals: errors are ours,
@@ -76,6 +86,9 @@ var frameworkDefaults = sync.OnceFunc(func() {
 			if errors.As(err, &described) {
 				d := described.ErrorDetail()
 				detail = respond.ProblemDetail{Detail: d.Message, Location: d.Location}
+				if status == http.StatusUnsupportedMediaType {
+					detail.Detail = "want application/json"
+				}
 			}
 			p.Errors = append(p.Errors, detail)
 		}
@@ -97,11 +110,11 @@ func (e *Endpoints) config() huma.Config {
 	config := huma.DefaultConfig("Chancery admin API", e.Version)
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	config.RejectUnknownQueryParameters = true
-	config.NoFormatFallback = true
-	config.Formats = map[string]huma.Format{"application/json": {
-		Marshal:   huma.DefaultJSONFormat.Marshal,
-		Unmarshal: func(data []byte, v any) error { return unmarshal(data, v) },
-	}}
+	write := huma.DefaultJSONFormat.Marshal
+	config.Formats = map[string]huma.Format{
+		"application/json": {Marshal: write, Unmarshal: unmarshal},
+		"json":             {Marshal: write, Unmarshal: unmarshalSuffix}, // what problem+json is written as
+	}
 	e.describe(config.OpenAPI)
 	return config
 }
@@ -112,8 +125,14 @@ func unmarshal(data []byte, v any) error {
 	if err := body.Check(data, maxDepth); err != nil {
 		return err
 	}
-	return huma.DefaultJSONFormat.Unmarshal(data, v)
+	if huma.DefaultJSONFormat.Unmarshal(data, v) != nil {
+		return body.ErrJSON // its text may quote the body
+	}
+	return nil
 }
+
+// unmarshalSuffix refuses the media types that end in "+json".
+func unmarshalSuffix([]byte, any) error { return huma.ErrUnknownContentType }
 
 // open goes before every request.
 func (e *Endpoints) open(c *gin.Context) {
@@ -122,21 +141,28 @@ func (e *Endpoints) open(c *gin.Context) {
 		e.Respond.Problem(c, err)
 		return
 	}
-	parameters, err := url.ParseQuery(c.Request.URL.RawQuery)
-	for _, values := range parameters {
-		if len(values) > 1 {
-			err = errQuery
-		}
-	}
-	if err != nil {
+	if !isText(c.Request.URL.Path) || !strictQuery(c.Request.URL.RawQuery) {
 		e.Respond.Problem(c, errQuery)
 		return
 	}
+	c.Request.Header.Del("Accept") // there is one form of an answer, and it is made after the change
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
 	c.Next()
 }
 
-var errQuery = &authz.Error{Code: authz.InvalidRequest, Description: "Each parameter of the URL may be given once."}
+// strictQuery reports whether the query names each parameter once, with values
+// that a database takes.
+func strictQuery(query string) bool {
+	parameters, err := url.ParseQuery(query)
+	for name, values := range parameters {
+		if len(values) > 1 || !isText(name+values[0]) {
+			return false
+		}
+	}
+	return err == nil
+}
+
+var errQuery = &authz.Error{Code: authz.InvalidRequest, Description: "Each parameter of the URL may be given once, without control characters."}
 
 // operation is one operation of the API.
 type operation struct {
@@ -161,7 +187,9 @@ func (o operation) scope() string {
 const security = "oauth2"
 
 func (e *Endpoints) describeOperation(o operation) huma.Operation {
-	failures := append([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}, o.errors...)
+	failures := append([]int{
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable,
+	}, o.errors...)
 	return huma.Operation{
 		OperationID: o.id, Method: o.method, Path: o.path, Summary: o.summary, Description: o.description, Tags: []string{o.tag},
 		DefaultStatus: o.status, MaxBodyBytes: maxBody, Errors: failures, Security: []map[string][]string{{security: {o.scope()}}},

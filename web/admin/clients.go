@@ -163,25 +163,25 @@ func duration(name, text string) (*time.Duration, error) {
 	return &d, nil
 }
 
-// clientPath names a client.
-type clientPath struct {
+// ClientPath names a client.
+type ClientPath struct {
 	ClientID string `path:"client_id" maxLength:"128" example:"shop"`
 }
 
 // clientOutput is one client.
 type clientOutput struct {
-	versioned
+	Versioned
 	Location string `header:"Location"`
 	Body     Client
 }
 
 func newClientOutput(client authz.Client, secret authz.Secret) *clientOutput {
-	return &clientOutput{versioned: versioned{tag(client.Version)}, Body: NewClient(client, secret)}
+	return &clientOutput{Versioned: Versioned{tag(client.Version)}, Body: NewClient(client, secret)}
 }
 
 func (e *Endpoints) mountClients() {
 	const tagName = "Clients"
-	type listInput struct{ pageQuery }
+	type listInput struct{ PageQuery }
 	register(e, operation{id: "listClients", method: http.MethodGet, path: "/clients", tag: tagName, summary: "List the clients, newest first"},
 		func(ctx context.Context, _ authz.Administrator, in *listInput) (*pageOutput[Client], error) {
 			place, err := in.place()
@@ -200,7 +200,7 @@ func (e *Endpoints) mountClients() {
 		id: "createClient", method: http.MethodPost, path: "/clients", tag: tagName, status: http.StatusCreated, errors: []int{http.StatusConflict},
 		summary: "Register a client", description: "A confidential client gets a secret, which is told once.",
 	}, e.createClient)
-	type getInput struct{ clientPath }
+	type getInput struct{ ClientPath }
 	register(e, operation{id: "getClient", method: http.MethodGet, path: "/clients/{client_id}", tag: tagName, summary: "Show a client", errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, _ authz.Administrator, in *getInput) (*clientOutput, error) {
 			client, err := e.Administration.Clients.Find(ctx, in.ClientID)
@@ -218,19 +218,10 @@ func (e *Endpoints) mountClients() {
 		id: "rotateClientSecret", method: http.MethodPost, path: "/clients/{client_id}/rotate-secret", tag: tagName, errors: changes,
 		summary: "Give a client another secret", description: "The one before stays good for the overlap.",
 	}, e.rotateSecret)
-	type deleteInput struct {
-		clientPath
-		ifMatch
-	}
 	register(e, operation{
 		id: "deleteClient", method: http.MethodDelete, path: "/clients/{client_id}", tag: tagName, status: http.StatusNoContent, errors: changes,
 		summary: "Delete a client", description: "Its sessions end first.",
-	}, func(ctx context.Context, admin authz.Administrator, in *deleteInput) (*none, error) {
-		if err := e.matchesClient(ctx, in.ClientID, in.ifMatch); err != nil {
-			return nil, err
-		}
-		return nil, e.Administration.ClientsBy(admin).Delete(ctx, in.ClientID)
-	})
+	}, e.deleteClient)
 	register(e, operation{
 		id: "revokeClientSessions", method: http.MethodPost, path: "/clients/{client_id}/revoke-sessions", tag: tagName, errors: []int{http.StatusNotFound},
 		summary: "End every session of a client",
@@ -242,16 +233,20 @@ func (e *Endpoints) mountClients() {
 	})
 }
 
-// matchesClient checks a precondition where no store does with the change.
-func (e *Endpoints) matchesClient(ctx context.Context, id string, match ifMatch) error {
+// clients returns the clients for a change of one, with its precondition.
+func (e *Endpoints) clients(ctx context.Context, admin authz.Administrator, id string, match IfMatch) (*authz.Clients, error) {
+	clients := e.Administration.ClientsBy(admin)
 	if !match.named() {
-		return nil
+		return clients, nil
 	}
-	client, err := e.Administration.Clients.Find(ctx, id)
+	client, err := clients.Find(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return match.check(tag(client.Version))
+	if err := match.check(tag(client.Version)); err != nil {
+		return nil, err
+	}
+	return clients.If(client.Version), nil
 }
 
 type createClientInput struct {
@@ -276,8 +271,8 @@ func (e *Endpoints) createClient(ctx context.Context, admin authz.Administrator,
 }
 
 type updateClientInput struct {
-	clientPath
-	mustMatch
+	ClientPath
+	MustMatch
 	Body struct {
 		ClientChange
 		Disabled *bool `json:"disabled,omitempty" doc:"Refuse it, or let it in again." example:"false"`
@@ -301,8 +296,8 @@ func (e *Endpoints) updateClient(ctx context.Context, admin authz.Administrator,
 }
 
 type rotateSecretInput struct {
-	clientPath
-	ifMatch
+	ClientPath
+	IfMatch
 	Body struct {
 		Overlap string `json:"overlap,omitempty" maxLength:"40" default:"24h" doc:"How long the secret before stays good, at most 2160h." example:"24h"`
 	}
@@ -313,14 +308,28 @@ func (e *Endpoints) rotateSecret(ctx context.Context, admin authz.Administrator,
 	if err != nil {
 		return nil, err
 	}
-	if err := e.matchesClient(ctx, in.ClientID, in.ifMatch); err != nil {
+	clients, err := e.clients(ctx, admin, in.ClientID, in.IfMatch)
+	if err != nil {
 		return nil, err
 	}
-	client, secret, err := e.Administration.ClientsBy(admin).RotateSecret(ctx, in.ClientID, *overlap)
+	client, secret, err := clients.RotateSecret(ctx, in.ClientID, *overlap)
 	if err != nil {
 		return nil, err
 	}
 	return newClientOutput(client, secret), nil
+}
+
+type deleteClientInput struct {
+	ClientPath
+	IfMatch
+}
+
+func (e *Endpoints) deleteClient(ctx context.Context, admin authz.Administrator, in *deleteClientInput) (*none, error) {
+	clients, err := e.clients(ctx, admin, in.ClientID, in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return nil, clients.Delete(ctx, in.ClientID)
 }
 
 // sorted returns the words in order, each once.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"chancery/authz"
@@ -86,12 +87,25 @@ func addExamples(document *huma.OpenAPI) {
 		for _, o := range operations(item) {
 			if o.RequestBody != nil {
 				addExample(document, o.RequestBody.Content)
+				addBodyProblems(o.Operation)
 			}
 			for status, r := range o.Responses {
 				if strings.HasPrefix(status, "2") {
 					addExample(document, r.Content)
 				}
+				if status != strconv.Itoa(http.StatusCreated) {
+					delete(r.Headers, "Location") // which outputs have that are shared
+				}
 			}
+		}
+	}
+}
+
+// addBodyProblems tells of the refusals of a body that nothing reads.
+func addBodyProblems(o *huma.Operation) {
+	for _, status := range []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType} {
+		o.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: http.StatusText(status), Content: o.Responses[strconv.Itoa(http.StatusBadRequest)].Content,
 		}
 	}
 }

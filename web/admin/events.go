@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"chancery/authz"
 	"chancery/web/cursor"
@@ -54,21 +55,21 @@ func NewEvent(e authz.Event) Event {
 	return v
 }
 
-// eventQuery is which events are asked for.
-type eventQuery struct {
+// EventQuery is which events are asked for.
+type EventQuery struct {
 	Kind      string    `query:"kind" maxLength:"40" doc:"Those of this kind." example:"user_banned"`
 	UserID    string    `query:"user_id" maxLength:"64" doc:"Those about this user." example:"usr_5b0c1fd1-6f2a-4f0e-9a51-0f1e64f5ce0e"`
 	ClientID  string    `query:"client_id" maxLength:"128" doc:"Those about this client." example:"shop"`
-	SessionID string    `query:"session_id" maxLength:"64" doc:"The timeline of this session."`
+	SessionID string    `query:"session_id" maxLength:"64" doc:"The timeline of this session." example:"0a8f5ac2-6c1c-4b7c-8c5c-6f6ac6b3f0a1"`
 	Actor     string    `query:"actor" maxLength:"128" doc:"Those that this user, client or cli has caused." example:"cli"`
-	Target    string    `query:"target" maxLength:"512" doc:"Those about this resource or key."`
+	Target    string    `query:"target" maxLength:"512" doc:"Those about this resource or key." example:"https://api.example"`
 	From      time.Time `query:"from" doc:"Not before." example:"2026-01-01T00:00:00Z"`
 	Until     time.Time `query:"until" doc:"Before." example:"2099-01-01T00:00:00Z"`
 }
 
 var errKind = &authz.Error{Code: authz.InvalidInput, Description: "kind: there is no such kind of event"}
 
-func (q eventQuery) filter() (authz.EventFilter, error) {
+func (q EventQuery) filter() (authz.EventFilter, error) {
 	kind := authz.EventKind(q.Kind)
 	if kind != "" && !slices.Contains(authz.EventKinds(), kind) {
 		return authz.EventFilter{}, errKind
@@ -80,8 +81,8 @@ func (q eventQuery) filter() (authz.EventFilter, error) {
 }
 
 type listEventsInput struct {
-	pageQuery
-	eventQuery
+	PageQuery
+	EventQuery
 }
 
 // exportPath is where events are exported.
@@ -127,13 +128,12 @@ const jsonLines = "application/jsonl"
 // request to its time limit.
 func (e *Endpoints) describeExport(o operation) {
 	described := e.describeOperation(o)
+	described.Errors = slices.DeleteFunc(described.Errors, func(status int) bool { return status == http.StatusUnprocessableEntity }) // it has no body
 	registry := e.api.OpenAPI().Components.Schemas
-	kept := []string{"kind", "user_id", "client_id", "session_id", "actor", "target"}
-	for _, name := range kept {
-		described.Parameters = append(described.Parameters, &huma.Param{Name: name, In: "query", Schema: &huma.Schema{Type: huma.TypeString}})
-	}
-	for _, name := range []string{"from", "until"} {
-		described.Parameters = append(described.Parameters, &huma.Param{Name: name, In: "query", Schema: &huma.Schema{Type: huma.TypeString, Format: "date-time"}})
+	for _, p := range e.api.OpenAPI().Paths["/events"].Get.Parameters {
+		if p.Name != "limit" && p.Name != "after" {
+			described.Parameters = append(described.Parameters, p)
+		}
 	}
 	described.Responses = map[string]*huma.Response{
 		"200": {Description: "The events.", Content: map[string]*huma.MediaType{jsonLines: {Schema: registry.Schema(typeOf[Event](), true, "Event")}}},
@@ -160,7 +160,7 @@ func (e *Endpoints) export(c *gin.Context, o operation) error {
 	if _, err := e.authenticate(c, o.scope()); err != nil {
 		return err
 	}
-	filter, err := exportFilter(c.Request.URL.Query())
+	filter, err := e.exportFilter(c.Request.URL.Query())
 	if err != nil {
 		return err
 	}
@@ -205,25 +205,28 @@ func (e *Endpoints) exportBatch(ctx context.Context, filter authz.EventFilter) (
 }
 
 // exportFilter reads the parameters of an export.
-func exportFilter(query url.Values) (authz.EventFilter, error) {
-	q := eventQuery{
+func (e *Endpoints) exportFilter(query url.Values) (authz.EventFilter, error) {
+	known := e.api.OpenAPI().Paths[exportPath].Get.Parameters
+	q := EventQuery{
 		Kind: query.Get("kind"), UserID: query.Get("user_id"), ClientID: query.Get("client_id"), SessionID: query.Get("session_id"),
 		Actor: query.Get("actor"), Target: query.Get("target"),
 	}
 	times := map[string]*time.Time{"from": &q.From, "until": &q.Until}
 	for name, values := range query {
-		into, isTime := times[name]
-		if !isTime {
-			if !slices.Contains([]string{"kind", "user_id", "client_id", "session_id", "actor", "target"}, name) || !isText(values[0]) {
-				return authz.EventFilter{}, errExport
-			}
-			continue
-		}
-		at, err := time.Parse(time.RFC3339, values[0])
-		if err != nil {
+		i := slices.IndexFunc(known, func(p *huma.Param) bool { return p.Name == name })
+		if i < 0 {
 			return authz.EventFilter{}, errExport
 		}
-		*into = at
+		if longest := known[i].Schema.MaxLength; longest != nil && utf8.RuneCountInString(values[0]) > *longest {
+			return authz.EventFilter{}, errExport
+		}
+		if into, isTime := times[name]; isTime {
+			at, err := time.Parse(time.RFC3339, values[0])
+			if err != nil {
+				return authz.EventFilter{}, errExport
+			}
+			*into = at
+		}
 	}
 	return q.filter()
 }

@@ -2,13 +2,15 @@ package admin
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"chancery/authz"
 	"chancery/web/cursor"
 )
 
-// pageQuery is how a list is asked for.
-type pageQuery struct {
+// PageQuery is how a list is asked for.
+type PageQuery struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many to return at most. A page may hold fewer and still not be the last."`
 	After string `query:"after" maxLength:"600" doc:"The next of the page before."`
 }
@@ -20,14 +22,17 @@ type page[T any] struct {
 	Next string `json:"next,omitempty" doc:"What to send as after for the next page. There is none without it." example:"MTc5NTM5MjAwMDAwMCBzaG9w"`
 }
 
-// pageOutput is the answer to pageQuery.
+// pageOutput is the answer to PageQuery.
 type pageOutput[T any] struct{ Body page[T] }
 
 // place returns the place in a list that is named by after.
-func (q pageQuery) place() (authz.Page, error) { return cursor.Parse(q.After, q.Limit) }
+func (q PageQuery) place() (authz.Page, error) { return cursor.Parse(q.After, q.Limit) }
 
-// isText reports whether a database takes the text.
-func isText(text string) bool { return strings.ToValidUTF8(text, "") == text }
+// isText reports whether a database takes the text: it is UTF-8 without control
+// characters.
+func isText(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
 
 // paged makes a page of rows that were read with one more than wanted. place
 // names the place after a row.

@@ -75,15 +75,15 @@ func (n ResourceChange) Apply(r *authz.Resource) error {
 	return nil
 }
 
-// resourcePath names a resource.
-type resourcePath struct {
+// ResourcePath names a resource.
+type ResourcePath struct {
 	ID string `path:"id" maxLength:"700" doc:"The id: the URI in base64url." example:"aHR0cHM6Ly9hcGkuZXhhbXBsZQ"`
 }
 
 var errNoResource = &authz.Error{Code: authz.NotFound, Description: "There is no such resource."}
 
 // uri is the inverse of resourceID.
-func (p resourcePath) uri() (string, error) {
+func (p ResourcePath) uri() (string, error) {
 	uri, err := base64.RawURLEncoding.DecodeString(p.ID)
 	if err != nil || !isText(string(uri)) {
 		return "", errNoResource
@@ -93,13 +93,13 @@ func (p resourcePath) uri() (string, error) {
 
 // resourceOutput is one resource.
 type resourceOutput struct {
-	versioned
+	Versioned
 	Location string `header:"Location"`
 	Body     Resource
 }
 
 func newResourceOutput(r authz.Resource) *resourceOutput {
-	return &resourceOutput{versioned: versioned{timeTag(r.UpdatedAt)}, Body: NewResource(r)}
+	return &resourceOutput{Versioned: Versioned{timeTag(r.UpdatedAt)}, Body: NewResource(r)}
 }
 
 func (e *Endpoints) mountResources() {
@@ -126,10 +126,10 @@ func (e *Endpoints) mountResources() {
 		id: "createResource", method: http.MethodPost, path: "/resources", tag: tagName, status: http.StatusCreated, errors: []int{http.StatusConflict},
 		summary: "Register a resource",
 	}, e.createResource)
-	type getInput struct{ resourcePath }
+	type getInput struct{ ResourcePath }
 	register(e, operation{id: "getResource", method: http.MethodGet, path: "/resources/{id}", tag: tagName, summary: "Show a resource", errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, _ authz.Administrator, in *getInput) (*resourceOutput, error) {
-			r, err := e.resource(ctx, in.resourcePath)
+			r, err := e.resource(ctx, in.ResourcePath)
 			if err != nil {
 				return nil, err
 			}
@@ -141,14 +141,14 @@ func (e *Endpoints) mountResources() {
 		summary: "Change a resource", description: "What is absent stays as it is. Tokens that are out keep what they have.",
 	}, e.updateResource)
 	type deleteInput struct {
-		resourcePath
-		ifMatch
+		ResourcePath
+		IfMatch
 	}
 	register(e, operation{
 		id: "deleteResource", method: http.MethodDelete, path: "/resources/{id}", tag: tagName, status: http.StatusNoContent, errors: changes,
 		summary: "Delete a resource", description: "Only one that no client names any more.",
 	}, func(ctx context.Context, admin authz.Administrator, in *deleteInput) (*none, error) {
-		r, err := e.resource(ctx, in.resourcePath)
+		r, err := e.resource(ctx, in.ResourcePath)
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +159,7 @@ func (e *Endpoints) mountResources() {
 	})
 }
 
-func (e *Endpoints) resource(ctx context.Context, path resourcePath) (authz.Resource, error) {
+func (e *Endpoints) resource(ctx context.Context, path ResourcePath) (authz.Resource, error) {
 	uri, err := path.uri()
 	if err != nil {
 		return authz.Resource{}, err
@@ -189,8 +189,8 @@ func (e *Endpoints) createResource(ctx context.Context, admin authz.Administrato
 }
 
 type updateResourceInput struct {
-	resourcePath
-	mustMatch
+	ResourcePath
+	MustMatch
 	Body ResourceChange
 }
 

@@ -34,31 +34,31 @@ func NewUser(u authz.User) User {
 	}
 }
 
-// userPath names a user. A username would do for the rules; a path names what
+// UserPath names a user. A username would do for the rules; a path names what
 // does not change hands.
-type userPath struct {
+type UserPath struct {
 	UserID string `path:"user_id" maxLength:"64" pattern:"^usr_[0-9a-f-]+$" patternDescription:"the id of a user" example:"usr_5b0c1fd1-6f2a-4f0e-9a51-0f1e64f5ce0e"`
 }
 
 // userOutput is one user.
 type userOutput struct {
-	versioned
+	Versioned
 	Location string `header:"Location"`
 	Body     User
 }
 
 func newUserOutput(u authz.User) *userOutput {
-	return &userOutput{versioned: versioned{timeTag(u.UpdatedAt)}, Body: NewUser(u)}
+	return &userOutput{Versioned: Versioned{timeTag(u.UpdatedAt)}, Body: NewUser(u)}
 }
 
-// userChange is a change of one user.
-type userChange struct {
-	userPath
-	ifMatch
+// UserChange is a change of one user.
+type UserChange struct {
+	UserPath
+	IfMatch
 }
 
 // users returns the users for a change of one, with its precondition.
-func (e *Endpoints) users(ctx context.Context, admin authz.Administrator, in userChange) (*authz.Users, error) {
+func (e *Endpoints) users(ctx context.Context, admin authz.Administrator, in UserChange) (*authz.Users, error) {
 	users := e.Administration.UsersBy(admin)
 	if !in.named() {
 		return users, nil
@@ -85,7 +85,7 @@ func (e *Endpoints) mountUsers() {
 		summary: "Create a user", description: "The password must be changed before the first login unless must_change is false.",
 	}, e.createUser)
 	register(e, operation{id: "getUser", method: http.MethodGet, path: "/users/{user_id}", tag: usersTag, summary: "Show a user", errors: []int{http.StatusNotFound}},
-		func(ctx context.Context, _ authz.Administrator, in *userPath) (*userOutput, error) {
+		func(ctx context.Context, _ authz.Administrator, in *UserPath) (*userOutput, error) {
 			user, err := e.Administration.Users.Find(ctx, in.UserID)
 			if err != nil {
 				return nil, err
@@ -105,10 +105,10 @@ func (e *Endpoints) mountUserChanges() {
 	}
 	register(e, change("setUserRoles", http.MethodPut, "/roles", "Replace a user's roles", "Live sessions get them with their next access token."), e.setRoles)
 	register(e, change("banUser", http.MethodPost, "/ban", "Ban a user", "Logins are refused, and every session ends at once."), e.ban)
-	type input struct{ userChange }
+	type input struct{ UserChange }
 	register(e, change("unbanUser", http.MethodPost, "/unban", "Lift a ban", "Sessions that it ended stay ended."),
 		func(ctx context.Context, admin authz.Administrator, in *input) (*userOutput, error) {
-			users, err := e.users(ctx, admin, in.userChange)
+			users, err := e.users(ctx, admin, in.UserChange)
 			if err != nil {
 				return nil, err
 			}
@@ -122,7 +122,7 @@ func (e *Endpoints) mountUserChanges() {
 	remove := change("deleteUser", http.MethodDelete, "", "Delete a user", "Every session ends first. The id is never given again.")
 	remove.status = http.StatusNoContent
 	register(e, remove, func(ctx context.Context, admin authz.Administrator, in *input) (*none, error) {
-		users, err := e.users(ctx, admin, in.userChange)
+		users, err := e.users(ctx, admin, in.UserChange)
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +130,7 @@ func (e *Endpoints) mountUserChanges() {
 		return nil, err
 	})
 	register(e, change("revokeUserSessions", http.MethodPost, "/revoke-sessions", "End every session of a user", "In the console too."),
-		func(ctx context.Context, admin authz.Administrator, in *userPath) (*revokedOutput, error) {
+		func(ctx context.Context, admin authz.Administrator, in *UserPath) (*revokedOutput, error) {
 			if _, err := e.Administration.Users.Find(ctx, in.UserID); err != nil {
 				return nil, err
 			}
@@ -139,7 +139,7 @@ func (e *Endpoints) mountUserChanges() {
 }
 
 type listUsersInput struct {
-	pageQuery
+	PageQuery
 	Username string `query:"username" maxLength:"256" doc:"How the username begins." example:"al"`
 	Email    string `query:"email" maxLength:"254" doc:"How the address begins." example:"alice@"`
 }
@@ -170,14 +170,14 @@ type createUserInput struct {
 		EmailVerified bool     `json:"email_verified,omitempty" doc:"The address is known to be the user's own." example:"true"`
 		Password      string   `json:"password" maxLength:"4096" writeOnly:"true" example:"a long pass phrase"`
 		Roles         []string `json:"roles,omitempty" maxItems:"32" example:"[\"editor\"]"`
-		MustChange    bool     `json:"must_change,omitempty" default:"true" doc:"Refuse logins until the password has been reset." example:"false"`
+		MustChange    *bool    `json:"must_change,omitempty" default:"true" doc:"Refuse logins until the password has been reset." example:"false"`
 	}
 }
 
 func (e *Endpoints) createUser(ctx context.Context, admin authz.Administrator, in *createUserInput) (*userOutput, error) {
 	user, err := e.Administration.UsersBy(admin).Create(ctx, authz.NewUser{
 		Username: in.Body.Username, Email: in.Body.Email, EmailVerified: in.Body.EmailVerified, Password: authz.Secret(in.Body.Password),
-		Roles: in.Body.Roles, MustChange: in.Body.MustChange,
+		Roles: in.Body.Roles, MustChange: *in.Body.MustChange,
 	})
 	if err != nil {
 		return nil, err
@@ -188,14 +188,14 @@ func (e *Endpoints) createUser(ctx context.Context, admin authz.Administrator, i
 }
 
 type setRolesInput struct {
-	userChange
+	UserChange
 	Body struct {
 		Roles []string `json:"roles" maxItems:"32" example:"[\"editor\", \"reader\"]"`
 	}
 }
 
 func (e *Endpoints) setRoles(ctx context.Context, admin authz.Administrator, in *setRolesInput) (*userOutput, error) {
-	users, err := e.users(ctx, admin, in.userChange)
+	users, err := e.users(ctx, admin, in.UserChange)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (e *Endpoints) setRoles(ctx context.Context, admin authz.Administrator, in 
 }
 
 type banInput struct {
-	userChange
+	UserChange
 	Body struct {
 		Duration string `json:"duration,omitempty" maxLength:"40" doc:"How long, such as 24h; without end if absent." example:"24h"`
 		Reason   string `json:"reason,omitempty" maxLength:"500" doc:"Why, for the record." example:"spam"`
@@ -215,7 +215,7 @@ type banInput struct {
 }
 
 func (e *Endpoints) ban(ctx context.Context, admin authz.Administrator, in *banInput) (*userOutput, error) {
-	users, err := e.users(ctx, admin, in.userChange)
+	users, err := e.users(ctx, admin, in.UserChange)
 	if err != nil {
 		return nil, err
 	}
@@ -235,19 +235,19 @@ func (e *Endpoints) ban(ctx context.Context, admin authz.Administrator, in *banI
 }
 
 type setPasswordInput struct {
-	userChange
+	UserChange
 	Body struct {
 		Password   string `json:"password" maxLength:"4096" writeOnly:"true" example:"another long pass phrase"`
-		MustChange bool   `json:"must_change,omitempty" default:"true" doc:"Refuse logins until the password has been reset." example:"false"`
+		MustChange *bool  `json:"must_change,omitempty" default:"true" doc:"Refuse logins until the password has been reset." example:"false"`
 	}
 }
 
 func (e *Endpoints) setPassword(ctx context.Context, admin authz.Administrator, in *setPasswordInput) (*userOutput, error) {
-	users, err := e.users(ctx, admin, in.userChange)
+	users, err := e.users(ctx, admin, in.UserChange)
 	if err != nil {
 		return nil, err
 	}
-	user, err := users.SetPassword(ctx, in.UserID, authz.Secret(in.Body.Password), in.Body.MustChange)
+	user, err := users.SetPassword(ctx, in.UserID, authz.Secret(in.Body.Password), *in.Body.MustChange)
 	if err != nil {
 		return nil, err
 	}

@@ -9,19 +9,19 @@ import (
 	"chancery/web/respond"
 )
 
-// ifMatch is the precondition of a change that may be made without one.
-type ifMatch struct {
+// IfMatch is the precondition of a change that may be made without one.
+type IfMatch struct {
 	IfMatch string `header:"If-Match" maxLength:"200" doc:"Make the change only if this is the entity tag of what it changes."`
 }
 
-// mustMatch is the precondition of an edit: two admins must not undo each
+// MustMatch is the precondition of an edit: two admins must not undo each
 // other's work unseen.
-type mustMatch struct {
+type MustMatch struct {
 	IfMatch string `header:"If-Match" maxLength:"200" doc:"The entity tag of what is changed, as it was read; or * for any. Needed." example:"*"`
 }
 
-// versioned is the entity tag of what is answered.
-type versioned struct {
+// Versioned is the entity tag of what is answered.
+type Versioned struct {
 	ETag string `header:"ETag" doc:"Names this state of it, for If-Match."`
 }
 
@@ -31,7 +31,7 @@ func timeTag(changed time.Time) string { return tag(changed.UnixMilli()) }
 
 // check reports whether a change may be made to what has the entity tag. The
 // error has code authz.Changed.
-func (m ifMatch) check(etag string) error {
+func (m IfMatch) check(etag string) error {
 	if m.IfMatch == "" {
 		return nil
 	}
@@ -43,13 +43,13 @@ func (m ifMatch) check(etag string) error {
 	return authz.ErrChanged
 }
 
-// check is that of ifMatch, for a change that needs a precondition.
-func (m mustMatch) check(etag string) error {
+// check is that of IfMatch, for a change that needs a precondition.
+func (m MustMatch) check(etag string) error {
 	if m.IfMatch == "" {
 		return respond.ErrPreconditionRequired
 	}
-	return ifMatch(m).check(etag)
+	return IfMatch(m).check(etag)
 }
 
 // named reports whether the precondition names a state, and not any.
-func (m ifMatch) named() bool { return m.IfMatch != "" && m.IfMatch != "*" }
+func (m IfMatch) named() bool { return m.IfMatch != "" && m.IfMatch != "*" }

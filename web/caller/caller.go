@@ -48,11 +48,12 @@ func AllowOrigin(c *gin.Context, origins Origins) error {
 	return err
 }
 
-// Preflight answers what a browser asks before a request from another origin.
-func Preflight(c *gin.Context, origins Origins, methods string) error {
+// Preflight answers what a browser asks before a request from another origin,
+// which may have headers besides those that every API reads.
+func Preflight(c *gin.Context, origins Origins, methods string, headers ...string) error {
 	allowed, err := originAllowed(c, origins)
 	if err == nil {
-		respond.Preflight(c, allowed, methods)
+		respond.Preflight(c, allowed, methods, headers...)
 	}
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"chancery/authz"
 )
@@ -23,7 +25,7 @@ func Parse(text string, limit int) (authz.Page, error) {
 	decoded, err := base64.RawURLEncoding.DecodeString(text)
 	ms, id, ok := strings.Cut(string(decoded), " ")
 	at, numberErr := strconv.ParseInt(ms, 10, 64)
-	if err != nil || numberErr != nil || !ok || id == "" || strings.ContainsRune(id, 0) || strings.ToValidUTF8(id, "") != id {
+	if err != nil || numberErr != nil || !ok || id == "" || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
 		return p, errCursor
 	}
 	p.After, p.AfterID = time.UnixMilli(at).UTC(), id
