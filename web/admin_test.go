@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"chancery/authz"
+	"chancery/authz/authztest"
 )
 
 // What the tests of the admin API know besides.
@@ -24,7 +25,7 @@ const (
 func adminServer(t testing.TB, edit ...func(*options)) *server {
 	t.Helper()
 	s := newServer(t, edit...)
-	s.users.Now = s.clock.Now
+	s.admin.Keys = &authztest.SigningKeys{Events: s.store}
 	scope, resources := authz.Scope{authz.ScopeAdminRead, authz.ScopeAdminWrite}, []string{adminURI}
 	for _, client := range []authz.Client{
 		{ID: "desk", AuthMethod: authz.AuthNone, FirstParty: true, GrantTypes: []string{authz.GrantPassword, authz.GrantRefreshToken}, Scope: scope, Resources: resources},

@@ -17,6 +17,18 @@ type SigningKeys struct {
 	keys []authz.SigningKey
 	// Actors are those who changed something, oldest first.
 	Actors []string
+	// Events, unless nil, is told of each change, as the real store would be.
+	Events authz.EventSink
+}
+
+// changed notes a change of the key.
+func (s *SigningKeys) changed(kind authz.EventKind, id, actor string) {
+	s.Actors = append(s.Actors, actor)
+	if s.Events != nil {
+		event := authz.NewEvent(kind, T0)
+		event.Target, event.Actor = id, actor
+		s.Events.Record(event)
+	}
 }
 
 // Keys implements authz.SigningKeys.
@@ -36,7 +48,8 @@ func (s *SigningKeys) Rotate(ctx context.Context, algorithm, actor string) (auth
 	key := authz.SigningKey{
 		ID: fmt.Sprintf("key-%d", len(s.keys)+1), Algorithm: algorithm, State: "pending", CreatedAt: T0, ActivateAt: T0.Add(24 * time.Hour),
 	}
-	s.keys, s.Actors = append(s.keys, key), append(s.Actors, actor)
+	s.keys = append(s.keys, key)
+	s.changed(authz.EventKeyCreated, key.ID, actor)
 	return key, ctx.Err()
 }
 
@@ -47,7 +60,7 @@ func (s *SigningKeys) Compromise(ctx context.Context, id, actor string) (authz.S
 	for i, key := range s.keys {
 		if key.ID == id {
 			s.keys[i].State, s.keys[i].CompromisedAt = "compromised", T0
-			s.Actors = append(s.Actors, actor)
+			s.changed(authz.EventKeyCompromised, id, actor)
 			return authz.SigningKey{}, ctx.Err()
 		}
 	}
