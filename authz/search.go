@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -94,17 +95,29 @@ type SessionQuery struct {
 // than its limit, or none, and still not be the last.
 func (s *Sessions) Search(ctx context.Context, q SessionQuery) ([]Family, Page, error) {
 	now := s.Now()
+	address := canonicalAddress(q.Address)
 	filter := SessionFilter{UserID: q.UserID, ClientID: q.ClientID, Live: q.State == SessionLive, Now: now}
 	found, next, err := window(q.Page, func(page Page) ([]Family, error) {
 		filter.Page = page
 		return s.Store.ListSessions(ctx, filter)
 	}, func(f Family) bool {
-		return (q.Address == "" || f.Device.Address == q.Address || Network(f.Device.Address) == q.Address) && (q.State == "" || f.StateAt(now) == q.State)
+		return (address == "" || f.Device.Address == address || Network(f.Device.Address) == address) && (q.State == "" || f.StateAt(now) == q.State)
 	}, func(f Family) (time.Time, string) { return f.CreatedAt, f.SessionID })
 	if err != nil {
 		return nil, Page{}, fmt.Errorf("search sessions: %w", err)
 	}
 	return found, next, nil
+}
+
+// canonicalAddress returns the form in which addresses and networks are kept.
+func canonicalAddress(text string) string {
+	if ip, err := netip.ParseAddr(text); err == nil {
+		return ip.Unmap().String()
+	}
+	if network, err := netip.ParsePrefix(text); err == nil {
+		return network.Masked().String()
+	}
+	return text
 }
 
 // Find returns the session with the id. The error has code NotFound.
