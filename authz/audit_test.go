@@ -153,3 +153,41 @@ func TestChangeOfWhatWasChanged(t *testing.T) {
 		t.Errorf("Ban of the user as it was = %v, want code %s", err, authz.Changed)
 	}
 }
+
+// TestChangeOfAnotherVersion makes changes that are meant for a client as it
+// was before.
+func TestChangeOfAnotherVersion(t *testing.T) {
+	f := newFixture(t)
+	if _, _, err := f.clients.Create(t.Context(), confidential("robot")); err != nil {
+		t.Fatal(err)
+	}
+	client, _, err := f.clients.If(1).RotateSecret(t.Context(), "robot", 0)
+	if err != nil || client.Version != 2 {
+		t.Fatalf("RotateSecret of version 1 = version %d, %v, want 2", client.Version, err)
+	}
+	_, _, err = f.clients.If(1).RotateSecret(t.Context(), "robot", 0)
+	wantCode(t, "RotateSecret of the version before", err, authz.Changed)
+	wantCode(t, "Delete of the version before", f.clients.If(1).Delete(t.Context(), "robot"), authz.Changed)
+	_, err = f.clients.If(2).Update(t.Context(), "robot", func(c *authz.Client) error {
+		c.Name = "Robot"
+		_, err := f.clients.Update(t.Context(), "robot", func(c *authz.Client) error { c.Name = "Meanwhile"; return nil })
+		return err
+	})
+	wantCode(t, "Update beside another", err, authz.Changed)
+	if err := f.clients.If(3).Delete(t.Context(), "robot"); err != nil {
+		t.Errorf("Delete of the version that it has = %v", err)
+	}
+}
+
+// TestNamesAreText refuses names that no database and no terminal takes.
+func TestNamesAreText(t *testing.T) {
+	f := newFixture(t)
+	for _, name := range []string{"a\x00b", "a\x1b[2J", "a\nb", "\xff"} {
+		client := confidential("robot")
+		client.Name = name
+		_, _, err := f.clients.Create(t.Context(), client)
+		wantCode(t, "Create of a client", err, authz.InvalidInput)
+		_, err = f.resources.Create(t.Context(), authz.Resource{URI: "https://new.example", Name: name})
+		wantCode(t, "Create of a resource", err, authz.InvalidInput)
+	}
+}
