@@ -56,7 +56,7 @@ func adminAudits() map[string]adminAudit {
 		"revokeUserSessions": {authz.EventSessionEnded, session, nil, nil},
 		"revokeSession":      {authz.EventSessionEnded, session, nil, nil},
 		"revokeSessions":     {authz.EventSessionEnded, session, nil, nil},
-		"rotateKey":          {authz.EventKeyCreated, func(_ *adminFixture, e authz.Event) bool { return e.Target != "" }, nil, nil},
+		"rotateKey":          {authz.EventKeyRotated, func(_ *adminFixture, e authz.Event) bool { return e.Target != "" }, nil, nil},
 		"compromiseKey":      {authz.EventKeyCompromised, func(f *adminFixture, e authz.Event) bool { return e.Target == f.keyID }, nil, nil},
 	}
 }

@@ -49,7 +49,7 @@ func (s *SigningKeys) Rotate(ctx context.Context, algorithm, actor string) (auth
 		ID: fmt.Sprintf("key-%d", len(s.keys)+1), Algorithm: algorithm, State: "pending", CreatedAt: T0, ActivateAt: T0.Add(24 * time.Hour),
 	}
 	s.keys = append(s.keys, key)
-	s.changed(authz.EventKeyCreated, key.ID, actor)
+	s.changed(authz.EventKeyRotated, key.ID, actor)
 	return key, ctx.Err()
 }
 
