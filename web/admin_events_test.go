@@ -128,6 +128,38 @@ func TestAdminExportBreaksOff(t *testing.T) {
 	}
 }
 
+// slowEvents is a store of events that takes its time for the second batch.
+type slowEvents struct {
+	authz.EventStore
+	lists int
+}
+
+func (s *slowEvents) ListEvents(ctx context.Context, filter authz.EventFilter) ([]authz.Event, error) {
+	if s.lists++; s.lists == 2 {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(250 * time.Millisecond): // long after the server's limits
+		}
+	}
+	return s.EventStore.ListEvents(ctx, filter)
+}
+
+// An export may take longer than the server gives other requests.
+func TestAdminExportTakesLonger(t *testing.T) {
+	s := adminServer(t)
+	running := httptest.NewUnstartedServer(s.handler)
+	running.Config.ReadTimeout, running.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	running.Start()
+	t.Cleanup(running.Close)
+	s.fillEvents(1100, authz.EventThrottled)
+	token := s.bossToken()
+	s.admin.Events.Store = &slowEvents{EventStore: s.store}
+	if lines, err := exported(t, running.URL, token, "?kind=throttled"); err != nil || len(lines) != 1100 {
+		t.Errorf("export = %d lines, %v, want 1100", len(lines), err)
+	}
+}
+
 // A search for what no index selects goes on after its window, and finds what
 // lies beyond it.
 func TestAdminSessionsBeyondTheWindow(t *testing.T) {

@@ -19,8 +19,7 @@ type adminFixture struct {
 	*server
 	d     *adminDocument
 	token string
-	// path has the values of path parameters: of the id, which names a user, a
-	// session, a key and a resource that exist.
+	// These name a user, a session of his, and a key.
 	userID, sessionID, keyID string
 }
 
@@ -225,8 +224,8 @@ func TestAdminProblemsAreDocumented(t *testing.T) {
 	})
 }
 
-// roleless returns an access token of boss for the admin API from before he
-// lost the role; the role is his again with the next call of users.
+// roleless returns an access token for the admin API of somebody who has lost
+// the role since.
 func (f *adminFixture) roleless() string {
 	f.t.Helper()
 	name := "temp" + strconv.Itoa(len(f.mails)+f.store.CallCount())
