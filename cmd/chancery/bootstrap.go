@@ -154,6 +154,7 @@ func (f firstCredentials) guide(issuer string) string {
 		"  admin user       " + f.Username,
 		"  password         " + f.Password,
 		"  app (client id)  " + f.ClientID,
+		"  admin console    " + issuer + "/console",
 		"  API (resource)   " + f.Resource,
 		"  API's client     " + f.APIClientID + "  " + f.APIClientSecret,
 		"",

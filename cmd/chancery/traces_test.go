@@ -22,7 +22,7 @@ func TestTraces(t *testing.T) {
 		}))
 		t.Cleanup(collector.Close)
 		first := bootstrapped(t, env)
-		n := serve(t, append(env, "CHANCERY_TRACING_ENDPOINT="+collector.URL+"/v1/traces", "CHANCERY_TRACING_SAMPLE_PERCENT=100"))
+		n := serve(t, append(env, "CHANCERY_TRACING_ENDPOINT="+collector.URL, "CHANCERY_TRACING_SAMPLE_PERCENT=100"))
 		login := n.login(first)
 		token, access := login.str("refresh_token"), login.str("access_token")
 		refreshed := n.mustPost(http.StatusOK, "/oauth/token", refreshForm(first, token)...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -25,13 +26,27 @@ func (t Tracing) Provider() trace.TracerProvider {
 	return t.provider
 }
 
+// tracesPath is where collectors take traces (OTLP specification, section
+// OTLP/HTTP).
+const tracesPath = "/v1/traces"
+
+// errEndpoint does not quote the address, which may hold a password.
+var errEndpoint = errors.New("tracing.endpoint: not an address of an OTLP collector")
+
 // NewTracing returns tracing to the OTLP endpoint over HTTP, of percent of all
 // traces. Whether a trace is among them follows from its id alone, so that all
 // nodes decide alike and a caller cannot ask for it.
 func NewTracing(ctx context.Context, endpoint string, percent int, version string) (Tracing, error) {
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint))
+	address, err := url.Parse(endpoint)
 	if err != nil {
-		return Tracing{}, errors.New("tracing.endpoint: not an address of an OTLP collector") // it may hold a password
+		return Tracing{}, errEndpoint
+	}
+	if address.Path == "" || address.Path == "/" {
+		address.Path = tracesPath
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(address.String()))
+	if err != nil {
+		return Tracing{}, errEndpoint
 	}
 	return Tracing{newProvider(sdktrace.NewBatchSpanProcessor(exporter), percent, version)}, nil
 }
