@@ -80,14 +80,7 @@ func Mount(router gin.IRouter, o Options) error {
 	if err != nil {
 		return err
 	}
-	manager := scs.New()
-	manager.Store, manager.HashTokenInStore = o.Store, true
-	manager.IdleTimeout, manager.Lifetime = o.IdleTimeout, o.Lifetime
-	manager.Cookie.Name, manager.Cookie.Path, manager.Cookie.Secure = "chancery_console", o.Base+"/console", o.Secure
-	manager.Cookie.HttpOnly, manager.Cookie.SameSite, manager.Cookie.Persist = true, http.SameSiteLaxMode, false
-	if o.Secure {
-		manager.Cookie.Name = "__Secure-chancery_console"
-	}
+	manager := newManager(o)
 	c := &console{Options: o, Administration: o.Administration, manager: manager, sites: http.NewCrossOriginProtection(), pages: pages}
 	group := router.Group("/console", c.protect)
 	group.GET("/login", c.open(c.loginPage))
@@ -96,6 +89,19 @@ func Mount(router gin.IRouter, o Options) error {
 		group.Handle(r.method, r.path, c.closed(r.handle))
 	}
 	return nil
+}
+
+// newManager returns what keeps the sessions. scs.New would begin with a store
+// of its own that sweeps itself in a goroutine which nobody can end.
+func newManager(o Options) *scs.SessionManager {
+	name := "chancery_console"
+	if o.Secure {
+		name = "__Secure-" + name
+	}
+	return &scs.SessionManager{
+		Store: o.Store, HashTokenInStore: true, Codec: scs.GobCodec{}, IdleTimeout: o.IdleTimeout, Lifetime: o.Lifetime,
+		Cookie: scs.SessionCookie{Name: name, Path: o.Base + "/console", Secure: o.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode},
+	}
 }
 
 // route is a page or a deed of a signed-in admin.
