@@ -685,3 +685,20 @@ func TestSampleFileIsTheDefault(t *testing.T) {
 		}
 	}
 }
+
+func TestAdminExposed(t *testing.T) {
+	for name, test := range map[string]struct {
+		flags map[string]string
+		want  bool
+	}{
+		"this machine":   {map[string]string{"listen": "127.0.0.1:8080"}, false},
+		"everybody":      {map[string]string{"listen": "0.0.0.0:8080", "issuer": "https://a.example"}, true},
+		"every address":  {map[string]string{"listen": ":8080", "issuer": "https://a.example"}, true},
+		"apart":          {map[string]string{"listen": "0.0.0.0:8080", "issuer": "https://a.example", "admin.listen": "10.0.0.1:9000"}, false},
+		"only IPv6 here": {map[string]string{"listen": "[::1]:8080"}, false},
+	} {
+		if got := load(t, configs.Sources{Flags: test.flags}).AdminExposed(); got != test.want {
+			t.Errorf("%s: AdminExposed = %v, want %v", name, got, test.want)
+		}
+	}
+}

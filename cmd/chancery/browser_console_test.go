@@ -477,6 +477,9 @@ func (b *consoleTab) overviewPage(checker string) {
 	if logins := b.run(`document.querySelectorAll(".cards dd")[1].innerText`); logins == "0" {
 		b.t.Error("the overview counts no login")
 	}
+	b.press("Admin API")
+	b.sees("revoke-sessions")
+	b.look("api", checker)
 }
 
 // leave loses the role, and signs out.
