@@ -64,9 +64,6 @@ type Activity struct {
 
 	mu      sync.Mutex
 	counted map[ActivityKind]int64
-	// live is the last count of sessions.
-	live      int64
-	countedAt time.Time
 }
 
 // TokenAnswered implements Observer.
@@ -153,7 +150,7 @@ var steps = map[time.Duration]time.Duration{
 
 // Overview is what admins see first.
 type Overview struct {
-	// Sessions is how many live, at most a few seconds ago.
+	// Sessions is how many lived when they were last counted, about a minute ago.
 	Sessions int64
 	// Totals are what happened within the range.
 	Totals map[ActivityKind]int64
@@ -163,9 +160,6 @@ type Overview struct {
 	Step   time.Duration
 	Series map[ActivityKind][]int64
 }
-
-// countAge is how old a count of the sessions may be.
-const countAge = 5 * time.Second
 
 // Overview returns the figures of the last hour, day, week or month. The error
 // has code InvalidInput.
@@ -196,8 +190,6 @@ func (a *Activity) Overview(ctx context.Context, last time.Duration) (Overview, 
 	if o.Sessions, err = a.sessions(ctx); err != nil {
 		return Overview{}, err
 	}
-	now := &o.Series[ActiveSessions][len(o.Times)-1]
-	*now = max(*now, o.Sessions)
 	delete(o.Totals, ActiveSessions)
 	return o, nil
 }
@@ -212,22 +204,22 @@ func (a *Activity) withPending(points []ActivityPoint, at time.Time) []ActivityP
 	return points
 }
 
-// sessions returns how many sessions live; it counts them anew at most every
-// countAge.
+// sampled is how old the last count of sessions may be that is shown.
+const sampled = 10 * time.Minute
+
+// sessions returns the last count of the sessions, by whichever node: counting
+// them walks over all, which no page does.
 func (a *Activity) sessions(ctx context.Context) (int64, error) {
-	now := a.Now().UTC()
-	a.mu.Lock()
-	live, fresh := a.live, !a.countedAt.IsZero() && now.Sub(a.countedAt) < countAge
-	a.mu.Unlock()
-	if fresh {
-		return live, nil
-	}
-	live, err := a.Store.CountSessions(ctx, now)
+	minute := a.minute()
+	points, err := a.Store.Activity(ctx, ActivityQuery{From: minute.Add(-sampled), Until: minute.Add(time.Minute), Step: time.Minute})
 	if err != nil {
-		return 0, fmt.Errorf("count sessions: %w", err)
+		return 0, fmt.Errorf("activity: %w", err)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.live, a.countedAt = live, now
-	return live, nil
+	last := int64(0)
+	for _, p := range points {
+		if p.Kind == ActiveSessions {
+			last = p.Amount
+		}
+	}
+	return last, nil
 }

@@ -195,18 +195,28 @@ func TestActivitySample(t *testing.T) {
 	}
 }
 
-// TestActivityCountIsRemembered counts the sessions at most every few seconds.
-func TestActivityCountIsRemembered(t *testing.T) {
+// TestOverviewShowsTheLastCount counts no sessions: any node has done so lately.
+func TestOverviewShowsTheLastCount(t *testing.T) {
 	f := newFixture(t)
-	a := newActivity(f, "one")
+	one, two := newActivity(f, "one"), newActivity(f, "two")
+	if _, _, err := f.clients.Create(t.Context(), confidential("robot")); err != nil {
+		t.Fatal(err)
+	}
+	withSessions(t, f)
+	want := int64(live(t, f))
+	if err := one.Sample(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		wait time.Duration
-		want int
-	}{{0, 1}, {4 * time.Second, 1}, {time.Second, 2}, {0, 2}} {
+		want int64
+	}{{0, want}, {9 * time.Minute, want}, {2 * time.Minute, 0}} {
 		f.now = f.now.Add(test.wait)
-		overview(t, a, authz.RangeHour)
-		if got := f.store.Calls["CountSessions"]; got != test.want {
-			t.Errorf("the sessions were counted %d times, want %d", got, test.want)
+		if got := overview(t, two, authz.RangeHour).Sessions; got != test.want {
+			t.Errorf("after %s there are %d sessions, want %d", test.wait, got, test.want)
 		}
+	}
+	if got := f.store.Calls["CountSessions"]; got != 1 {
+		t.Errorf("the sessions were counted %d times, want 1", got)
 	}
 }

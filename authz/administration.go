@@ -25,10 +25,10 @@ type SigningKeys interface {
 	// Keys returns all keys, the oldest first.
 	Keys(ctx context.Context) ([]SigningKey, error)
 	// Rotate starts the change to another key of the algorithm and returns it.
-	Rotate(ctx context.Context, algorithm, actor string) (SigningKey, error)
+	Rotate(ctx context.Context, algorithm string, by Administrator) (SigningKey, error)
 	// Compromise takes the key out of use at once, and returns the one that
 	// takes its place, or the zero value.
-	Compromise(ctx context.Context, id, actor string) (SigningKey, error)
+	Compromise(ctx context.Context, id string, by Administrator) (SigningKey, error)
 }
 
 // Administration is everything that admins see and change, for the admin API
@@ -64,5 +64,16 @@ func (a *Administration) ResourcesBy(admin Administrator) *Resources {
 // and returns how many.
 func (a *Administration) EndSessions(ctx context.Context, admin Administrator, ending Ending) (int, error) {
 	ending.Cause, ending.Actor, ending.Device = CauseAdmin, admin.Actor, admin.Device
+	ctx, cancel := Unhurried(ctx)
+	defer cancel()
 	return a.Sessions.End(ctx, ending)
+}
+
+// unhurried is how long ending many sessions may take.
+const unhurried = 10 * time.Minute
+
+// Unhurried returns a context for what goes on although the request that began
+// it is given up: ending the sessions of a client, of which there may be many.
+func Unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), unhurried)
 }

@@ -17,8 +17,9 @@ type ResourceStore interface {
 	// UpdateResource stores the resource if it was last changed at before;
 	// ErrConflict means that it was not.
 	UpdateResource(ctx context.Context, resource Resource, before time.Time, event Event) error
-	// DeleteResource deletes the resource, or returns ErrNotFound.
-	DeleteResource(ctx context.Context, uri string, event Event) error
+	// DeleteResource deletes the resource if it was last changed at before, or
+	// at any time if that is zero; ErrNotFound means that there is none such.
+	DeleteResource(ctx context.Context, uri string, before time.Time, event Event) error
 	// ResourceClients returns the ids of at most limit clients that name the
 	// resource.
 	ResourceClients(ctx context.Context, uri string, limit int) ([]string, error)
@@ -34,11 +35,20 @@ type Resources struct {
 	// Actor and Device are stored with every event: who, and from where.
 	Actor  string
 	Device Device
+	// Unchanged, unless zero, is when what is deleted must have been changed last.
+	Unchanged time.Time
 }
 
 // By returns a copy of r for the changes of an actor.
 func (r Resources) By(actor string, device Device) *Resources {
 	r.Actor, r.Device = actor, device
+	return &r
+}
+
+// If returns a copy of r that deletes only what was last changed at that time;
+// otherwise the error has code Changed.
+func (r Resources) If(unchanged time.Time) *Resources {
+	r.Unchanged = unchanged
 	return &r
 }
 
@@ -153,7 +163,11 @@ func (r *Resources) Delete(ctx context.Context, uri string) error {
 	}
 	event := NewEvent(EventResourceDeleted, kept(r.Now))
 	event.Target, event.Actor, event.Device = uri, r.Actor, r.Device
-	if err := r.Store.DeleteResource(ctx, uri, event); err != nil {
+	err = r.Store.DeleteResource(ctx, uri, r.Unchanged, event)
+	if errors.Is(err, ErrNotFound) && !r.Unchanged.IsZero() {
+		return ErrChanged
+	}
+	if err != nil {
 		return fmt.Errorf("delete resource: %w", named(err, "resource", uri))
 	}
 	r.Lookup.Invalidate()

@@ -135,7 +135,12 @@ func (s *StatusLists) published(due int64, waiting bool) {
 	switch {
 	case due == 0:
 	case waiting:
-		s.due.CompareAndSwap(0, due)
+		for {
+			newer := s.due.Load() // of what was committed meanwhile
+			if newer != 0 && newer <= due || s.due.CompareAndSwap(newer, due) {
+				return
+			}
+		}
 	case s.OnPublished != nil:
 		s.OnPublished(s.now().Sub(time.UnixMilli(due)))
 	}

@@ -122,9 +122,14 @@ func (u *User) setNames(username, email string) error {
 	if strings.Contains(name, "@") && name != u.EmailName {
 		return errNameAddress
 	}
+	if userIDForm.MatchString(name) {
+		return errNameID
+	}
 	u.Username, u.Name = username, name
 	return nil
 }
+
+var errNameID = fail(InvalidInput, "username: must not look like the id of a user")
 
 var errNameAddress = fail(InvalidInput, "username: with \"@\" it must be the account's own address")
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"regexp"
 	"time"
 
 	"chancery/authz/password"
@@ -179,25 +179,29 @@ func newPasswordHash(ctx context.Context, policy *password.Policy, hasher *passw
 // unacceptable tells why a password may not be set.
 func unacceptable(err error) *Error { return &Error{Code: InvalidInput, Description: err.Error()} }
 
-// Find returns the user with the id or, if there is none, with the username.
-// The error has code NotFound.
-func (u *Users) Find(ctx context.Context, username string) (User, error) {
-	if strings.HasPrefix(username, userIDPrefix) && plainText(username) {
-		user, err := u.Reader.UserByID(ctx, username)
-		if !errors.Is(err, ErrNotFound) {
-			return user, err
+// Find returns the user whom who names: by id, if it has the form of one, and
+// else by username. The error has code NotFound.
+func (u *Users) Find(ctx context.Context, who string) (User, error) {
+	if userIDForm.MatchString(who) {
+		user, err := u.Reader.UserByID(ctx, who)
+		if err != nil {
+			return User{}, fmt.Errorf("find user: %w", named(err, "user", who))
 		}
+		return user, nil
 	}
-	name, err := NormalizeName(username)
+	name, err := NormalizeName(who)
 	if err != nil {
 		return User{}, err
 	}
 	user, err := u.Reader.UserByName(ctx, name)
 	if err != nil {
-		return User{}, fmt.Errorf("find user: %w", named(err, "user", username))
+		return User{}, fmt.Errorf("find user: %w", named(err, "user", who))
 	}
 	return user, nil
 }
+
+// userIDForm is the form of user ids. No username may have it.
+var userIDForm = regexp.MustCompile(`^usr_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // Ban refuses logins until the given time (Forever for a ban without end) and
 // ends every session at once.
@@ -260,26 +264,36 @@ func (u *Users) Delete(ctx context.Context, username string) (User, error) {
 // edit finds the user and carries out one change of it, which makes of it what
 // set does, and returns it as it is then.
 func (u *Users) edit(ctx context.Context, username string, kind EventKind, cause Cause, set func(*User), do func(UserChange) error) (User, error) {
-	before, err := u.Find(ctx, username)
-	if err != nil {
-		return User{}, err
+	for range editAttempts {
+		before, err := u.Find(ctx, username)
+		if err != nil {
+			return User{}, err
+		}
+		if !u.Unchanged.IsZero() && !u.Unchanged.Equal(before.UpdatedAt) {
+			return User{}, ErrChanged
+		}
+		after := before
+		set(&after)
+		change := u.change(kind, before.ID)
+		change.Unchanged = before.UpdatedAt // so that what is recorded is what was changed
+		change.Event.Changes = after.differences(before)
+		change.Ending = Ending{UserID: before.ID, Cause: cause, Actor: u.Actor, Device: u.Device, Now: change.Now}
+		err = do(change)
+		if errors.Is(err, ErrNotFound) {
+			continue // it was changed or deleted meanwhile
+		}
+		if err != nil {
+			return User{}, fmt.Errorf("%s: %w", kind, err)
+		}
+		after.UpdatedAt = change.stamp(before.UpdatedAt)
+		return after, nil
 	}
-	after := before
-	set(&after)
-	change := u.change(kind, before.ID)
-	change.Unchanged = u.Unchanged
-	change.Event.Changes = after.differences(before)
-	change.Ending = Ending{UserID: before.ID, Cause: cause, Actor: u.Actor, Device: u.Device, Now: change.Now}
-	err = do(change)
-	if errors.Is(err, ErrNotFound) && !u.Unchanged.IsZero() {
-		return User{}, ErrChanged
-	}
-	if err != nil {
-		return User{}, fmt.Errorf("%s: %w", kind, named(err, "user", username))
-	}
-	after.UpdatedAt = change.stamp(before.UpdatedAt)
-	return after, nil
+	return User{}, &Error{Code: Conflict, Description: fmt.Sprintf("user %q keeps being changed", username)}
 }
+
+// editAttempts bounds how often a change is made anew because another came in
+// between.
+const editAttempts = 8
 
 // stamp returns the time of the change: no two of one user have the same.
 func (c UserChange) stamp(before time.Time) time.Time {

@@ -48,9 +48,17 @@ type Change struct {
 	Algorithm Algorithm
 	// ActivateAt is when a key that was created signs.
 	ActivateAt time.Time
-	// Actor is who did it, "" for the plan.
-	Actor string
+	// Before and After are the key's states; After is empty for one that is no
+	// longer kept, Before for a new one.
+	Before, After State
+	// Actor is who did it, the zero value for the plan.
+	Actor Actor
 	At    time.Time
+}
+
+// Actor is who changes a set, and from where.
+type Actor struct {
+	ID, Address, UserAgent string
 }
 
 // Rotator carries out the plan: it makes, seals, stores and removes keys and
@@ -89,7 +97,7 @@ const maxAttempts = 10
 // Tick brings the stored set up to date with the plan and loads it into the
 // ring. It is called at the start and about once a minute.
 func (r *Rotator) Tick(ctx context.Context) error {
-	err := r.change(ctx, "", func(set *Set, policy Policy, now time.Time) error {
+	err := r.change(ctx, Actor{}, func(set *Set, policy Policy, now time.Time) error {
 		for _, step := range Plan(*set, policy, now) {
 			if err := r.carryOut(set, step, policy, now); err != nil {
 				return err
@@ -119,7 +127,7 @@ func (r *Rotator) Load(ctx context.Context) error {
 // Rotate starts the change to a new key of algorithm and returns it: the key
 // that is published already, or a new one that signs after the publish-ahead
 // time. The actor is recorded with a change.
-func (r *Rotator) Rotate(ctx context.Context, algorithm Algorithm, actor string) (Key, error) {
+func (r *Rotator) Rotate(ctx context.Context, algorithm Algorithm, actor Actor) (Key, error) {
 	if !algorithm.Valid() {
 		return Key{}, fmt.Errorf("%w %q", ErrAlgorithm, algorithm)
 	}
@@ -144,7 +152,7 @@ func (r *Rotator) Rotate(ctx context.Context, algorithm Algorithm, actor string)
 // when it was signing, lets another key sign from now on, which it returns.
 // Tokens of the compromised key are refused as soon as verifiers have fetched
 // the JWKS again. The error is ErrUnknownKey for a kid that the set lacks.
-func (r *Rotator) Compromise(ctx context.Context, kid, actor string) (replacement Key, err error) {
+func (r *Rotator) Compromise(ctx context.Context, kid string, actor Actor) (replacement Key, err error) {
 	err = r.change(ctx, actor, func(set *Set, policy Policy, now time.Time) error {
 		i := set.find(kid)
 		if i < 0 {
@@ -170,7 +178,7 @@ func (r *Rotator) Compromise(ctx context.Context, kid, actor string) (replacemen
 
 // CompromiseAll takes every key out of the JWKS and lets new ones sign from now
 // on. It opens no private half, and is the way out when the master key is lost.
-func (r *Rotator) CompromiseAll(ctx context.Context, actor string) error {
+func (r *Rotator) CompromiseAll(ctx context.Context, actor Actor) error {
 	return r.change(ctx, actor, func(set *Set, policy Policy, now time.Time) error {
 		for i := range set.Keys {
 			if k := &set.Keys[i]; k.CompromisedAt.IsZero() {
@@ -202,7 +210,7 @@ func (r *Rotator) Keys(ctx context.Context) (Set, error) { return r.Store.LoadKe
 // change loads the set, lets edit change it, stores the result when it
 // differs, and loads it into the ring. Keys are generated and sealed by edit,
 // outside of any transaction.
-func (r *Rotator) change(ctx context.Context, actor string, edit func(*Set, Policy, time.Time) error) error {
+func (r *Rotator) change(ctx context.Context, actor Actor, edit func(*Set, Policy, time.Time) error) error {
 	leave, err := r.enter(ctx)
 	if err != nil {
 		return err
@@ -296,15 +304,22 @@ func (r *Rotator) reseal(set *Set, now time.Time) error {
 }
 
 // changes returns what is different in after, but for times that the plan moves.
-func changes(before, after Set, actor string, now time.Time) []Change {
+func changes(before, after Set, actor Actor, now time.Time) []Change {
 	var all []Change
 	note := func(kind ChangeKind, k Key) {
-		all = append(all, Change{Kind: kind, KeyID: k.ID, Algorithm: k.Algorithm, ActivateAt: k.ActivateAt, Actor: actor, At: now})
+		c := Change{Kind: kind, KeyID: k.ID, Algorithm: k.Algorithm, ActivateAt: k.ActivateAt, Actor: actor, At: now}
+		if i := before.find(k.ID); i >= 0 {
+			c.Before = before.Keys[i].State(now)
+		}
+		if i := after.find(k.ID); i >= 0 {
+			c.After = after.Keys[i].State(now)
+		}
+		all = append(all, c)
 	}
 	for _, k := range after.Keys {
 		i := before.find(k.ID)
 		switch {
-		case i < 0 && actor == "":
+		case i < 0 && actor.ID == "":
 			note(Created, k)
 		case i < 0:
 			note(Rotated, k)

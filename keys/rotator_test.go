@@ -191,11 +191,11 @@ func TestRotateByHandPublishesFirst(t *testing.T) {
 	r := newRotator(t, &keystest.Memory{}, c, masterKeys(t, keys.NewMasterKey()))
 	tick(t, r)
 	_, old := sign(t, r, keys.RS256)
-	next, err := r.Rotate(t.Context(), keys.RS256, "cli")
+	next, err := r.Rotate(t.Context(), keys.RS256, keys.Actor{ID: "cli"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := r.Rotate(t.Context(), keys.RS256, "cli"); err != nil || again.ID != next.ID {
+	if again, err := r.Rotate(t.Context(), keys.RS256, keys.Actor{ID: "cli"}); err != nil || again.ID != next.ID {
 		t.Errorf("second Rotate = %s, %v, want the pending key %s", again.ID, err, next.ID)
 	}
 	if _, kid := sign(t, r, keys.RS256); kid != old {
@@ -210,7 +210,7 @@ func TestRotateByHandPublishesFirst(t *testing.T) {
 		// with the key whose stored time has come.
 		t.Error("the old key signs after its successor's time")
 	}
-	if _, err := r.Rotate(t.Context(), "HS256", "cli"); err == nil {
+	if _, err := r.Rotate(t.Context(), "HS256", keys.Actor{ID: "cli"}); err == nil {
 		t.Error("Rotate accepts HS256")
 	}
 }
@@ -226,11 +226,11 @@ func TestCompromise(t *testing.T) {
 			var pending keys.Key
 			if withPending {
 				var err error
-				if pending, err = r.Rotate(t.Context(), keys.EdDSA, "cli"); err != nil {
+				if pending, err = r.Rotate(t.Context(), keys.EdDSA, keys.Actor{ID: "cli"}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			replacement, err := r.Compromise(t.Context(), kid, "cli")
+			replacement, err := r.Compromise(t.Context(), kid, keys.Actor{ID: "cli"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -255,7 +255,7 @@ func TestCompromise(t *testing.T) {
 					t.Error("the private half of the compromised key is still stored")
 				}
 			}
-			if _, err := r.Compromise(t.Context(), "no-such-kid", "cli"); !errors.Is(err, keys.ErrUnknownKey) {
+			if _, err := r.Compromise(t.Context(), "no-such-kid", keys.Actor{ID: "cli"}); !errors.Is(err, keys.ErrUnknownKey) {
 				t.Errorf("Compromise of an unknown kid = %v, want ErrUnknownKey", err)
 			}
 		})
@@ -272,7 +272,7 @@ func TestLongerLifetimesKeepRetiredKeysLonger(t *testing.T) {
 	r.Policy = func(context.Context) (keys.Policy, error) { return longer, nil }
 	tick(t, r)
 	r.Policy = func(context.Context) (keys.Policy, error) { return policy, nil } // short again: the old tokens live on
-	if _, err := r.Rotate(t.Context(), keys.EdDSA, "cli"); err != nil {
+	if _, err := r.Rotate(t.Context(), keys.EdDSA, keys.Actor{ID: "cli"}); err != nil {
 		t.Fatal(err)
 	}
 	set, _ := store.LoadKeys(t.Context())
@@ -362,7 +362,7 @@ func TestCompromiseAllNeedsNoOldMasterKey(t *testing.T) {
 	if err := fresh.Tick(t.Context()); err == nil {
 		t.Fatal("a node opens keys without their master key")
 	}
-	if err := fresh.CompromiseAll(t.Context(), "cli"); err != nil {
+	if err := fresh.CompromiseAll(t.Context(), keys.Actor{ID: "cli"}); err != nil {
 		t.Fatal(err)
 	}
 	tick(t, fresh)
@@ -390,7 +390,7 @@ func TestSealedUnderAForeignMasterKey(t *testing.T) {
 	if _, now := sign(t, node, keys.RS256); now != kid {
 		t.Error("the node signs with another key")
 	}
-	replacement, err := other.Compromise(t.Context(), kid, "cli")
+	replacement, err := other.Compromise(t.Context(), kid, keys.Actor{ID: "cli"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,7 +441,7 @@ func TestOlderSetDoesNotReplaceANewerOne(t *testing.T) {
 	})
 	group.Go(func() {
 		<-store.loaded // the old set was read
-		if _, err := newRotator(t, memory, c, master).Compromise(t.Context(), kid, "cli"); err != nil {
+		if _, err := newRotator(t, memory, c, master).Compromise(t.Context(), kid, keys.Actor{ID: "cli"}); err != nil {
 			t.Error(err)
 		}
 		var newer atomic.Bool

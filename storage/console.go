@@ -19,17 +19,37 @@ type consoleRow struct {
 // TableName names the table of consoleRow.
 func (consoleRow) TableName() string { return "console_sessions" }
 
+// endedKept is how long a session that has ended is remembered: longer than a
+// request takes that has read it before.
+const endedKept = time.Hour
+
 // endConsole ends the sessions in the console together with all others of a
-// user, or of everybody. It comes before the sessions are touched: whatever
-// changes a user writes the user first.
-func endConsole(tx *gorm.DB, ending authz.Ending) error {
+// user, or of everybody, and reports whether it did. It comes before the
+// sessions are touched: whatever changes a user writes the user first.
+func endConsole(tx *gorm.DB, ending authz.Ending) (bool, error) {
+	var update *gorm.DB
 	switch {
 	case ending.All:
-		return tx.Where("token <> ''").Delete(&consoleRow{}).Error
+		update = endConsoleSessions(tx.Where("length(data) > 0"), ending.Now)
 	case ending.UserID != "" && !ending.Trim:
-		return tx.Model(&userRow{}).Where("id = ?", ending.UserID).UpdateColumn("console_epoch", gorm.Expr("console_epoch + 1")).Error
+		update = tx.Model(&userRow{}).Where("id = ?", ending.UserID).UpdateColumn("console_epoch", gorm.Expr("console_epoch + 1"))
+	default:
+		return false, nil
 	}
-	return nil
+	return update.RowsAffected > 0, update.Error
+}
+
+// endConsoleSessions takes the data of the selected sessions away.
+func endConsoleSessions(tx *gorm.DB, now time.Time) *gorm.DB {
+	return tx.Model(&consoleRow{}).Updates(map[string]any{"data": []byte{}, "expires_at": millis(now.Add(endedKept))})
+}
+
+// consoleEvent tells of sessions in the console that an admin has ended, where
+// no other session ended that would.
+func consoleEvent(ending authz.Ending) authz.Event {
+	event := ending.Event("", ending.UserID, authz.ConsoleClientID)
+	event.Detail = "those in the console, if there were any"
+	return event
 }
 
 // ConsoleSessions keeps the sessions of the console, for a session manager that
@@ -45,7 +65,7 @@ type ConsoleSessions struct {
 func (s ConsoleSessions) FindCtx(ctx context.Context, token string) (data []byte, exists bool, err error) {
 	var rows []consoleRow
 	err = s.DB.query(ctx, func(tx *gorm.DB) error {
-		return tx.Where("token = ? AND expires_at > ?", token, millis(s.Now())).Limit(1).Find(&rows).Error
+		return tx.Where("token = ? AND expires_at > ? AND length(data) > 0", token, millis(s.Now())).Limit(1).Find(&rows).Error
 	})
 	if err != nil || len(rows) == 0 {
 		return nil, false, err
@@ -53,17 +73,21 @@ func (s ConsoleSessions) FindCtx(ctx context.Context, token string) (data []byte
 	return rows[0].Data, true, nil
 }
 
-// CommitCtx stores the data of a session until it expires.
+// CommitCtx stores the data of a session until it expires. One that has been
+// deleted meanwhile stays so.
 func (s ConsoleSessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	row := consoleRow{Token: token, Data: data, ExpiresAt: millis(expiry)}
 	return s.DB.statement(ctx, func(tx *gorm.DB) error {
-		return tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "token"}}, UpdateAll: true}).Create(&row).Error
+		return tx.Clauses(clause.OnConflict{
+			Columns: []clause.Column{{Name: "token"}}, DoUpdates: clause.AssignmentColumns([]string{"data", "expires_at"}),
+			Where: clause.Where{Exprs: []clause.Expression{clause.Expr{SQL: "length(console_sessions.data) > 0"}}},
+		}).Create(&row).Error
 	})
 }
 
 // DeleteCtx deletes a session. One that is not there is no error.
 func (s ConsoleSessions) DeleteCtx(ctx context.Context, token string) error {
-	return s.DB.statement(ctx, func(tx *gorm.DB) error { return tx.Where("token = ?", token).Delete(&consoleRow{}).Error })
+	return s.DB.statement(ctx, func(tx *gorm.DB) error { return endConsoleSessions(tx.Where("token = ?", token), s.Now()).Error })
 }
 
 // Find is FindCtx.

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"chancery/authz"
 
@@ -115,8 +116,12 @@ func (db *DB) ListEvents(ctx context.Context, filter authz.EventFilter) ([]authz
 			"kind": string(filter.Kind), "user_id": filter.UserID, "client_id": filter.ClientID, "sid": filter.SessionID,
 			"actor": filter.Actor, "target": filter.Target,
 		} {
-			if value != "" {
-				tx = tx.Where(column+" = ?", value)
+			if value == "" {
+				continue
+			}
+			tx = tx.Where(column+" = ?", value)
+			if column == "actor" || column == "target" {
+				tx = tx.Where(column + " <> ''") // so that SQLite takes the index, which is partial
 			}
 		}
 		if !filter.From.IsZero() {
@@ -132,4 +137,35 @@ func (db *DB) ListEvents(ctx context.Context, filter authz.EventFilter) ([]authz
 		events[i] = row.event()
 	}
 	return events, err
+}
+
+// personal are the fields of a user that go with the account. What else has
+// changed of it stays: an admin must not wipe out what he has done.
+var personal = []string{"username", "email", "email_verified", "ban_reason"}
+
+// maxForgotten bounds how many events of one user are changed at once.
+const maxForgotten = 10_000
+
+// forgetUser takes out of the events what is personal of a deleted user: his
+// devices, and not those of admins who acted on him; and of what was changed of
+// the account his names.
+func forgetUser(tx *gorm.DB, userID string) error {
+	blank := map[string]any{"address": "", "user_agent": ""}
+	if err := tx.Model(&eventRow{}).Where("user_id = ? AND actor = ''", userID).Updates(blank).Error; err != nil {
+		return err
+	}
+	if err := tx.Model(&eventRow{}).Where("actor = ? AND actor <> ''", userID).Updates(blank).Error; err != nil {
+		return err
+	}
+	var rows []eventRow
+	if err := tx.Where("user_id = ? AND changes <> ''", userID).Order("time DESC, id DESC").Limit(maxForgotten).Find(&rows).Error; err != nil {
+		return err
+	}
+	for _, row := range rows {
+		kept := slices.DeleteFunc(decodeChanges(row.Changes), func(d authz.Difference) bool { return slices.Contains(personal, d.Field) })
+		if err := tx.Model(&eventRow{}).Where("id = ?", row.ID).Update("changes", encodeChanges(kept)).Error; err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -188,7 +188,8 @@ func (db *DB) EndSessions(ctx context.Context, ending authz.Ending) (int, error)
 // endSessions is the one place where sessions end. Every change that ends some
 // calls it within its own transaction.
 func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
-	if err := endConsole(tx, ending); err != nil {
+	inConsole, err := endConsole(tx, ending)
+	if err != nil {
 		return 0, err
 	}
 	condition, value := selection(ending)
@@ -220,6 +221,9 @@ func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
 	for i, row := range ended {
 		events[i] = ending.Event(row.SID, row.UserID, row.ClientID)
 		statuses[i] = authz.StatusRef{List: row.StatusList, Index: row.StatusIndex}
+	}
+	if inConsole && len(ended) == 0 && ending.Cause == authz.CauseAdmin {
+		events = append(events, consoleEvent(ending))
 	}
 	if err := db.endStatuses(tx, statuses...); err != nil {
 		return 0, err

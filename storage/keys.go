@@ -117,7 +117,9 @@ func keyEvents(changes []keys.Change) []authz.Event {
 	events := make([]authz.Event, len(changes))
 	for i, c := range changes {
 		event := authz.NewEvent(kinds[c.Kind], c.At)
-		event.Target, event.Actor, event.Detail = c.KeyID, c.Actor, string(c.Algorithm)
+		event.Target, event.Actor, event.Detail = c.KeyID, c.Actor.ID, string(c.Algorithm)
+		event.Device = authz.Device{Address: c.Actor.Address, UserAgent: c.Actor.UserAgent}
+		event.Changes = []authz.Difference{{Field: "state", Before: string(c.Before), After: string(c.After)}}
 		if c.Kind == keys.Created || c.Kind == keys.Rotated {
 			event.Detail += ", signs from " + c.ActivateAt.UTC().Format(time.RFC3339)
 		}

@@ -312,9 +312,13 @@ func insertResource(tx *gorm.DB, resource authz.Resource) error {
 }
 
 // DeleteResource implements authz.ResourceStore.
-func (db *DB) DeleteResource(ctx context.Context, uri string, event authz.Event) error {
+func (db *DB) DeleteResource(ctx context.Context, uri string, before time.Time, event authz.Event) error {
 	return db.register(ctx, event, func(tx *gorm.DB) error {
-		return one(tx.Where("uri = ?", uri).Delete(&resourceRow{}), authz.ErrNotFound)
+		tx = tx.Where("uri = ?", uri)
+		if !before.IsZero() {
+			tx = tx.Where("updated_at = ?", millis(before))
+		}
+		return one(tx.Delete(&resourceRow{}), authz.ErrNotFound)
 	})
 }
 

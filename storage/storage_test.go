@@ -66,8 +66,8 @@ func TestKeyChangesAreEvents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			at := authztest.T0
 			changes := []keys.Change{
-				{Kind: keys.Created, KeyID: "a", Algorithm: keys.RS256, ActivateAt: at.Add(time.Hour), At: at},
-				{Kind: keys.Compromised, KeyID: "b", Algorithm: keys.EdDSA, Actor: "usr_admin", At: at.Add(time.Second)},
+				{Kind: keys.Created, KeyID: "a", Algorithm: keys.RS256, After: keys.Pending, ActivateAt: at.Add(time.Hour), At: at},
+				{Kind: keys.Compromised, KeyID: "b", Algorithm: keys.EdDSA, Before: keys.Active, After: keys.Gone, Actor: keys.Actor{ID: "usr_admin", Address: "192.0.2.1", UserAgent: "Desk"}, At: at.Add(time.Second)},
 			}
 			if err := db.SaveKeys(t.Context(), keys.Set{Version: 1}, 0, changes); err != nil {
 				t.Fatal(err)
@@ -77,8 +77,14 @@ func TestKeyChangesAreEvents(t *testing.T) {
 			}
 			got, err := db.ListEvents(t.Context(), authz.EventFilter{Page: authz.Page{Limit: 10}})
 			want := []authz.Event{
-				{Time: at.Add(time.Second), Kind: authz.EventKeyCompromised, Target: "b", Actor: "usr_admin", Detail: "EdDSA"},
-				{Time: at, Kind: authz.EventKeyCreated, Target: "a", Detail: "RS256, signs from 2026-03-01T13:00:00Z"},
+				{
+					Time: at.Add(time.Second), Kind: authz.EventKeyCompromised, Target: "b", Actor: "usr_admin", Detail: "EdDSA",
+					Device: authz.Device{Address: "192.0.2.1", UserAgent: "Desk"}, Changes: []authz.Difference{{Field: "state", Before: "active", After: "gone"}},
+				},
+				{
+					Time: at, Kind: authz.EventKeyCreated, Target: "a", Detail: "RS256, signs from 2026-03-01T13:00:00Z",
+					Changes: []authz.Difference{{Field: "state", After: "pending"}},
+				},
 			}
 			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(authz.Event{}, "ID")); diff != "" || err != nil {
 				t.Errorf("events differ (-want +got): %v\n%s", err, diff)

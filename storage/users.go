@@ -171,8 +171,7 @@ func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 		if err := tx.Model(&familyRow{}).Where("user_id = ?", change.UserID).Updates(blank).Error; err != nil {
 			return err
 		}
-		blank["changes"] = "" // where the address and the name may stand
-		if err := tx.Model(&eventRow{}).Where("user_id = ?", change.UserID).Updates(blank).Error; err != nil {
+		if err := forgetUser(tx, change.UserID); err != nil {
 			return err
 		}
 		return insertEvents(tx, change.Event)

@@ -56,8 +56,8 @@ func adminAudits() map[string]adminAudit {
 		"revokeUserSessions": {authz.EventSessionEnded, session, nil, nil},
 		"revokeSession":      {authz.EventSessionEnded, session, nil, nil},
 		"revokeSessions":     {authz.EventSessionEnded, session, nil, nil},
-		"rotateKey":          {authz.EventKeyRotated, func(_ *adminFixture, e authz.Event) bool { return e.Target != "" }, nil, nil},
-		"compromiseKey":      {authz.EventKeyCompromised, func(f *adminFixture, e authz.Event) bool { return e.Target == f.keyID }, nil, nil},
+		"rotateKey":          {authz.EventKeyRotated, func(_ *adminFixture, e authz.Event) bool { return e.Target != "" }, []string{"state"}, nil},
+		"compromiseKey":      {authz.EventKeyCompromised, func(f *adminFixture, e authz.Event) bool { return e.Target == f.keyID }, []string{"state"}, nil},
 	}
 }
 
@@ -136,7 +136,7 @@ func (f *adminFixture) checkAudit(id string, want adminAudit, events []authz.Eve
 			continue
 		}
 		found = true
-		if e.Device.Address == "" && !strings.HasSuffix(id, "Key") {
+		if e.Device.Address == "" {
 			f.t.Errorf("%s left %+v, want it to say from where", id, e)
 		}
 		var fields []string

@@ -42,7 +42,7 @@ func newAdminFixture(t testing.TB, edit ...func(*options)) *adminFixture {
 		Scope: authz.Scope{"notes:read", "notes:write"}, Resources: []string{apiURI},
 	})
 	must(t, err)
-	key, err := f.admin.Keys.Rotate(ctx, "EdDSA", "test")
+	key, err := f.admin.Keys.Rotate(ctx, "EdDSA", authz.Administrator{Actor: "test"})
 	must(t, err)
 	user, err := f.users.Create(ctx, authz.NewUser{Username: "carol", Email: "c@example.com", Password: secretPW, Roles: []string{"reader"}})
 	must(t, err)

@@ -140,7 +140,7 @@ func TestJW01_Answer(t *testing.T) {
 func TestJW02_PublicMembersOnly(t *testing.T) {
 	s := newServer(t)
 	ownKeys(t, s)
-	_, err := s.rotator.Rotate(t.Context(), keys.RS256, "cli") // a pending key too
+	_, err := s.rotator.Rotate(t.Context(), keys.RS256, keys.Actor{ID: "cli"}) // a pending key too
 	must(t, err)
 	allowed := map[string][]string{
 		"RSA": {"alg", "e", "kid", "kty", "n", "use"}, "OKP": {"alg", "crv", "kid", "kty", "use", "x"}, "EC": {"alg", "crv", "kid", "kty", "use", "x", "y"},
@@ -320,7 +320,7 @@ func TestJW06_StaleScheduleStopsSigning(t *testing.T) {
 func TestJW06_NodesPublishTheSame(t *testing.T) {
 	one, two := newServer(t), newServer(t)
 	ownKeys(t, one, two)
-	_, err := one.rotator.Rotate(t.Context(), keys.EdDSA, "cli")
+	_, err := one.rotator.Rotate(t.Context(), keys.EdDSA, keys.Actor{ID: "cli"})
 	must(t, err)
 	must(t, two.rotator.Tick(t.Context()))
 	first, second := one.get(jwksURL), two.get(jwksURL)
@@ -343,7 +343,7 @@ func TestJW07_CompromisedKeyVanishes(t *testing.T) {
 	if active() != true {
 		t.Fatalf("active = %v before the compromise, want true", active())
 	}
-	_, err := s.rotator.Compromise(t.Context(), bad, "cli")
+	_, err := s.rotator.Compromise(t.Context(), bad, keys.Actor{ID: "cli"})
 	must(t, err)
 	if got := kids(t, s, "RS256"); slices.Contains(got, bad) || len(got) != 1 {
 		t.Errorf("published = %q, want one key that is not %q", got, bad)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"chancery/authz"
 	"chancery/authz/authztest"
@@ -248,7 +249,7 @@ func TestMD04_FollowsRegistrations(t *testing.T) {
 func TestMD05_EmptyMembersOmitted(t *testing.T) {
 	s := newServer(t)
 	for _, uri := range []string{apiURI, otherURI} {
-		must(t, s.store.DeleteResource(t.Context(), uri, authztest.AnyEvent()))
+		must(t, s.store.DeleteResource(t.Context(), uri, time.Time{}, authztest.AnyEvent()))
 	}
 	s.service.Registry.Invalidate()
 	must(t, s.handler.Documents.Rebuild(t.Context()))

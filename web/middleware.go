@@ -32,21 +32,24 @@ func accessLog(log *slog.Logger, observer Observer) gin.HandlerFunc {
 			id = uuid.NewString()
 		}
 		c.Header(requestIDHeader, id)
+		// Also of an answer that breaks off.
+		defer func() {
+			took := time.Since(begun)
+			if observer != nil {
+				observer.RequestAnswered(c.FullPath(), c.Request.Method, c.Writer.Status(), took)
+			}
+			attrs := []slog.Attr{
+				slog.String("method", c.Request.Method), slog.String("path", loggedPath(c)), slog.Int("status", c.Writer.Status()),
+				slog.Float64("ms", float64(took.Microseconds())/1000), slog.Int("bytes", max(c.Writer.Size(), 0)),
+				slog.String("address", c.ClientIP()), slog.String("request_id", id),
+			}
+			level := slog.LevelInfo
+			if c.Writer.Status() >= http.StatusInternalServerError && c.Writer.Status() != http.StatusNotImplemented {
+				level = slog.LevelError
+			}
+			log.LogAttrs(c.Request.Context(), level, "request", append(attrs, respond.Notes(c)...)...)
+		}()
 		c.Next()
-		took := time.Since(begun)
-		if observer != nil {
-			observer.RequestAnswered(c.FullPath(), c.Request.Method, c.Writer.Status(), took)
-		}
-		attrs := []slog.Attr{
-			slog.String("method", c.Request.Method), slog.String("path", loggedPath(c)), slog.Int("status", c.Writer.Status()),
-			slog.Float64("ms", float64(took.Microseconds())/1000), slog.Int("bytes", max(c.Writer.Size(), 0)),
-			slog.String("address", c.ClientIP()), slog.String("request_id", id),
-		}
-		level := slog.LevelInfo
-		if c.Writer.Status() >= http.StatusInternalServerError && c.Writer.Status() != http.StatusNotImplemented {
-			level = slog.LevelError
-		}
-		log.LogAttrs(c.Request.Context(), level, "request", append(attrs, respond.Notes(c)...)...)
 	}
 }
 

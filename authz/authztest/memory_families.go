@@ -135,6 +135,11 @@ func (m *Memory) endSessions(ending authz.Ending) int {
 		m.append(ending.Event(family.SessionID, family.UserID, family.ClientID))
 		n++
 	}
+	if _, ok := m.users[ending.UserID]; ok && !ending.Trim && n == 0 && ending.Cause == authz.CauseAdmin {
+		event := ending.Event("", ending.UserID, authz.ConsoleClientID)
+		event.Detail = "those in the console, if there were any"
+		m.append(event)
+	}
 	return n
 }
 

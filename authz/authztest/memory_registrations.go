@@ -137,12 +137,12 @@ func (m *Memory) UpdateResource(ctx context.Context, resource authz.Resource, be
 }
 
 // DeleteResource implements authz.ResourceStore.
-func (m *Memory) DeleteResource(ctx context.Context, uri string, event authz.Event) error {
+func (m *Memory) DeleteResource(ctx context.Context, uri string, before time.Time, event authz.Event) error {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "DeleteResource"); err != nil {
 		return err
 	}
-	if _, ok := m.resources[uri]; !ok {
+	if stored, ok := m.resources[uri]; !ok || (!before.IsZero() && !stored.UpdatedAt.Equal(before)) {
 		return authz.ErrNotFound
 	}
 	delete(m.resources, uri)

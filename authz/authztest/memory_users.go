@@ -235,8 +235,13 @@ func (m *Memory) DeleteUser(ctx context.Context, change authz.UserChange) error 
 		}
 		delete(m.users, user.ID)
 		for i, event := range m.events {
+			if (event.UserID == user.ID && event.Actor == "") || event.Actor == user.ID {
+				m.events[i].Device = authz.Device{}
+			}
 			if event.UserID == user.ID {
-				m.events[i].Device, m.events[i].Changes = authz.Device{}, nil
+				m.events[i].Changes = slices.DeleteFunc(slices.Clone(event.Changes), func(d authz.Difference) bool {
+					return slices.Contains([]string{"username", "email", "email_verified", "ban_reason"}, d.Field)
+				})
 			}
 		}
 		for hash, c := range m.confirmations {

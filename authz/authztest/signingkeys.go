@@ -22,11 +22,12 @@ type SigningKeys struct {
 }
 
 // changed notes a change of the key.
-func (s *SigningKeys) changed(kind authz.EventKind, id, actor string) {
-	s.Actors = append(s.Actors, actor)
+func (s *SigningKeys) changed(kind authz.EventKind, id, before, after string, by authz.Administrator) {
+	s.Actors = append(s.Actors, by.Actor)
 	if s.Events != nil {
 		event := authz.NewEvent(kind, T0)
-		event.Target, event.Actor = id, actor
+		event.Target, event.Actor, event.Device = id, by.Actor, by.Device
+		event.Changes = []authz.Difference{{Field: "state", Before: before, After: after}}
 		s.Events.Record(event)
 	}
 }
@@ -39,7 +40,7 @@ func (s *SigningKeys) Keys(ctx context.Context) ([]authz.SigningKey, error) {
 }
 
 // Rotate implements authz.SigningKeys: the key is pending.
-func (s *SigningKeys) Rotate(ctx context.Context, algorithm, actor string) (authz.SigningKey, error) {
+func (s *SigningKeys) Rotate(ctx context.Context, algorithm string, by authz.Administrator) (authz.SigningKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.Contains(authz.SigningAlgorithms(), algorithm) {
@@ -49,18 +50,18 @@ func (s *SigningKeys) Rotate(ctx context.Context, algorithm, actor string) (auth
 		ID: fmt.Sprintf("key-%d", len(s.keys)+1), Algorithm: algorithm, State: "pending", CreatedAt: T0, ActivateAt: T0.Add(24 * time.Hour),
 	}
 	s.keys = append(s.keys, key)
-	s.changed(authz.EventKeyRotated, key.ID, actor)
+	s.changed(authz.EventKeyRotated, key.ID, "", key.State, by)
 	return key, ctx.Err()
 }
 
 // Compromise implements authz.SigningKeys: nothing takes the key's place.
-func (s *SigningKeys) Compromise(ctx context.Context, id, actor string) (authz.SigningKey, error) {
+func (s *SigningKeys) Compromise(ctx context.Context, id string, by authz.Administrator) (authz.SigningKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, key := range s.keys {
 		if key.ID == id {
 			s.keys[i].State, s.keys[i].CompromisedAt = "compromised", T0
-			s.changed(authz.EventKeyCompromised, id, actor)
+			s.changed(authz.EventKeyCompromised, id, key.State, "compromised", by)
 			return authz.SigningKey{}, ctx.Err()
 		}
 	}

@@ -137,8 +137,8 @@ func resourceStoredWhole(t *testing.T, store Store) {
 	got, err := store.Resources(t.Context())
 	must(t, err)
 	same(t, "resources", []authz.Resource{full, bare}, got)
-	must(t, store.DeleteResource(t.Context(), full.URI, AnyEvent()))
-	want(t, "DeleteResource of an unknown URI", store.DeleteResource(t.Context(), full.URI, AnyEvent()), authz.ErrNotFound)
+	must(t, store.DeleteResource(t.Context(), full.URI, time.Time{}, AnyEvent()))
+	want(t, "DeleteResource of an unknown URI", store.DeleteResource(t.Context(), full.URI, time.Time{}, AnyEvent()), authz.ErrNotFound)
 }
 
 func resourceUpdate(t *testing.T, store Store) {
@@ -153,6 +153,7 @@ func resourceUpdate(t *testing.T, store Store) {
 	event.Kind = authz.EventResourceChanged
 	must(t, store.UpdateResource(t.Context(), changed, before.UpdatedAt, event))
 	want(t, "UpdateResource of what was changed meanwhile", store.UpdateResource(t.Context(), before, before.UpdatedAt, AnyEvent()), authz.ErrConflict)
+	want(t, "DeleteResource of what was changed meanwhile", store.DeleteResource(t.Context(), before.URI, before.UpdatedAt, AnyEvent()), authz.ErrNotFound)
 	unknown := SampleResource("https://none.example")
 	want(t, "UpdateResource of an unknown URI", store.UpdateResource(t.Context(), unknown, unknown.UpdatedAt, AnyEvent()), authz.ErrConflict)
 	got, err := store.Resources(t.Context())
@@ -195,7 +196,7 @@ func registrationEvents(t *testing.T, store Store) {
 	changed := resource
 	changed.UpdatedAt = T0.Add(time.Minute)
 	check("UpdateResource", func(e authz.Event) error { return store.UpdateResource(ctx, changed, resource.UpdatedAt, e) }, authz.ErrConflict)
-	check("DeleteResource", func(e authz.Event) error { return store.DeleteResource(ctx, resource.URI, e) }, authz.ErrNotFound)
+	check("DeleteResource", func(e authz.Event) error { return store.DeleteResource(ctx, resource.URI, changed.UpdatedAt, e) }, authz.ErrNotFound)
 }
 
 func resourceClients(t *testing.T, store Store) {

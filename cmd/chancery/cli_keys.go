@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"chancery/authz"
 	"chancery/keys"
 	"chancery/web/admin"
 
@@ -86,7 +87,7 @@ func (c *command) keysRotate() *cobra.Command {
 				return usageError{fmt.Errorf("--alg %q: want RS256, EdDSA or ES256", algorithm)}
 			}
 			return c.with(cmd.Context(), func(a *app) error {
-				key, err := a.signingKeys().Rotate(cmd.Context(), algorithm, a.actor)
+				key, err := a.signingKeys().Rotate(cmd.Context(), algorithm, authz.Administrator{Actor: a.actor})
 				if err != nil {
 					return err
 				}
@@ -114,12 +115,12 @@ func (c *command) keysCompromise() *cobra.Command {
 			}
 			return c.with(cmd.Context(), func(a *app) error {
 				if all {
-					if err := a.rotator.CompromiseAll(cmd.Context(), a.actor); err != nil {
+					if err := a.rotator.CompromiseAll(cmd.Context(), keys.Actor{ID: a.actor}); err != nil {
 						return err
 					}
 					return c.done("compromised", "all keys; new ones sign from now on")
 				}
-				replacement, err := a.signingKeys().Compromise(cmd.Context(), args[0], a.actor)
+				replacement, err := a.signingKeys().Compromise(cmd.Context(), args[0], authz.Administrator{Actor: a.actor})
 				if err != nil {
 					return err
 				}

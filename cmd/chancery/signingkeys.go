@@ -31,8 +31,8 @@ func (s signingKeys) Keys(ctx context.Context) ([]authz.SigningKey, error) {
 }
 
 // Rotate starts the change to another key.
-func (s signingKeys) Rotate(ctx context.Context, algorithm, actor string) (authz.SigningKey, error) {
-	k, err := s.rotator.Rotate(ctx, keys.Algorithm(algorithm), actor)
+func (s signingKeys) Rotate(ctx context.Context, algorithm string, by authz.Administrator) (authz.SigningKey, error) {
+	k, err := s.rotator.Rotate(ctx, keys.Algorithm(algorithm), actorOf(by))
 	if errors.Is(err, keys.ErrAlgorithm) {
 		return authz.SigningKey{}, &authz.Error{Code: authz.InvalidInput, Description: err.Error(), Err: err}
 	}
@@ -43,8 +43,8 @@ func (s signingKeys) Rotate(ctx context.Context, algorithm, actor string) (authz
 }
 
 // Compromise takes a key out of use.
-func (s signingKeys) Compromise(ctx context.Context, id, actor string) (authz.SigningKey, error) {
-	k, err := s.rotator.Compromise(ctx, id, actor)
+func (s signingKeys) Compromise(ctx context.Context, id string, by authz.Administrator) (authz.SigningKey, error) {
+	k, err := s.rotator.Compromise(ctx, id, actorOf(by))
 	if errors.Is(err, keys.ErrUnknownKey) {
 		return authz.SigningKey{}, &authz.Error{Code: authz.NotFound, Description: fmt.Sprintf("there is no key %q", id), Err: err}
 	}
@@ -55,6 +55,10 @@ func (s signingKeys) Compromise(ctx context.Context, id, actor string) (authz.Si
 		return authz.SigningKey{}, nil
 	}
 	return s.show(k), nil
+}
+
+func actorOf(by authz.Administrator) keys.Actor {
+	return keys.Actor{ID: by.Actor, Address: by.Device.Address, UserAgent: by.Device.UserAgent}
 }
 
 func (s signingKeys) show(k keys.Key) authz.SigningKey {

@@ -280,6 +280,8 @@ type updateClientInput struct {
 }
 
 func (e *Endpoints) updateClient(ctx context.Context, admin authz.Administrator, in *updateClientInput) (*clientOutput, error) {
+	ctx, cancel := authz.Unhurried(ctx)
+	defer cancel()
 	client, err := e.Administration.ClientsBy(admin).Update(ctx, in.ClientID, func(client *authz.Client) error {
 		if err := in.check(tag(client.Version)); err != nil {
 			return err
@@ -329,6 +331,8 @@ func (e *Endpoints) deleteClient(ctx context.Context, admin authz.Administrator,
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := authz.Unhurried(ctx)
+	defer cancel()
 	return nil, clients.Delete(ctx, in.ClientID)
 }
 

@@ -74,7 +74,7 @@ func (e *Endpoints) mountKeys() {
 		id: "rotateKey", method: http.MethodPost, path: "/keys/rotate", tag: tagName, summary: "Start the change to another key",
 		description: "The key is published at once and signs when every verifier can know it.",
 	}, func(ctx context.Context, admin authz.Administrator, in *rotateInput) (*keyOutput, error) {
-		k, err := e.Administration.Keys.Rotate(ctx, in.Body.Algorithm, admin.Actor)
+		k, err := e.Administration.Keys.Rotate(ctx, in.Body.Algorithm, admin)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +85,7 @@ func (e *Endpoints) mountKeys() {
 		summary:     "Take a key out of use at once",
 		description: "For a private half that somebody else has. It leaves the JWKS, its private half is destroyed, and every access token that it signed is refused as soon as verifiers have fetched the JWKS again. Sessions stay.",
 	}, func(ctx context.Context, admin authz.Administrator, in *keyPath) (*keyOutput, error) {
-		k, err := e.Administration.Keys.Compromise(ctx, in.ID, admin.Actor)
+		k, err := e.Administration.Keys.Compromise(ctx, in.ID, admin)
 		if err != nil {
 			return nil, err
 		}

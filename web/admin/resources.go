@@ -155,7 +155,11 @@ func (e *Endpoints) mountResources() {
 		if err := in.check(timeTag(r.UpdatedAt)); err != nil {
 			return nil, err
 		}
-		return nil, e.Administration.ResourcesBy(admin).Delete(ctx, r.URI)
+		resources := e.Administration.ResourcesBy(admin)
+		if in.named() {
+			resources = resources.If(r.UpdatedAt)
+		}
+		return nil, resources.Delete(ctx, r.URI)
 	})
 }
 

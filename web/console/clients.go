@@ -282,7 +282,9 @@ func (c *console) disableClient(disabled bool) func(*gin.Context, authz.Administ
 		word = "The client is disabled, and its sessions have ended."
 	}
 	return func(g *gin.Context, admin authz.Administrator) (answer, error) {
-		client, err := c.ClientsBy(admin).Update(g.Request.Context(), g.Param("id"), func(client *authz.Client) error {
+		ctx, cancel := authz.Unhurried(g.Request.Context())
+		defer cancel()
+		client, err := c.ClientsBy(admin).Update(ctx, g.Param("id"), func(client *authz.Client) error {
 			client.Disable(disabled, c.Now())
 			return nil
 		})
@@ -314,7 +316,9 @@ func (c *console) deleteClient(g *gin.Context, admin authz.Administrator) (answe
 	if f.text("confirm") != id {
 		return c.clientPage(g, "Type the client id to confirm. Nothing was deleted.")
 	}
-	if err := c.ClientsBy(admin).Delete(g.Request.Context(), id); err != nil {
+	ctx, cancel := authz.Unhurried(g.Request.Context())
+	defer cancel()
+	if err := c.ClientsBy(admin).Delete(ctx, id); err != nil {
 		return answer{}, err
 	}
 	return done("/console/clients", "Deleted %s.", id), nil

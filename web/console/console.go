@@ -280,7 +280,13 @@ func (c *console) finish(g *gin.Context, status int, content []byte) {
 	g.Abort()
 }
 
+// pollHeader marks what a page asks for by itself.
+const pollHeader = "X-Poll"
+
 func (c *console) commit(g *gin.Context) error {
+	if g.GetHeader(pollHeader) != "" {
+		return nil // what a page asks for by itself keeps no session alive
+	}
 	ctx := g.Request.Context()
 	switch c.manager.Status(ctx) {
 	case scs.Modified:

@@ -94,9 +94,13 @@ func (c *console) whose(g *gin.Context, v *eventsView, filter *authz.EventFilter
 	case code == "":
 		return err
 	default:
-		if f, err := c.Sessions.Find(g.Request.Context(), v.Who); err == nil {
+		f, err := c.Sessions.Find(g.Request.Context(), v.Who)
+		if err == nil {
 			filter.SessionID = f.SessionID
 			return nil
+		}
+		if authz.CodeOf(err) == "" {
+			return err
 		}
 		v.Problem = "There is no user or session " + v.Who + "."
 	}

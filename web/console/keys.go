@@ -149,7 +149,7 @@ func (c *console) rotateKey(g *gin.Context, admin authz.Administrator) (answer, 
 	if err != nil {
 		return answer{}, err
 	}
-	k, err := c.Keys.Rotate(g.Request.Context(), f.text("algorithm"), admin.Actor)
+	k, err := c.Keys.Rotate(g.Request.Context(), f.text("algorithm"), admin)
 	if err != nil {
 		return answer{}, err
 	}
@@ -199,7 +199,7 @@ func (c *console) compromiseKey(g *gin.Context, admin authz.Administrator) (answ
 	if err != nil {
 		return answer{}, err
 	}
-	next, err := c.Keys.Compromise(g.Request.Context(), k.ID, admin.Actor)
+	next, err := c.Keys.Compromise(g.Request.Context(), k.ID, admin)
 	if err != nil {
 		return answer{}, err
 	}

@@ -95,6 +95,8 @@ func (c *console) findSessions(ctx context.Context, v *sessionsView, place authz
 	if _, err := c.Clients.Find(ctx, v.Query); err == nil {
 		q.ClientID = v.Query
 		return c.Sessions.Search(ctx, q)
+	} else if authz.CodeOf(err) == "" {
+		return nil, authz.Page{}, err
 	}
 	users, err := c.matchUsers(ctx, v.Query)
 	if err != nil {
@@ -124,6 +126,8 @@ func (c *console) findSessions(ctx context.Context, v *sessionsView, place authz
 func (c *console) matchUsers(ctx context.Context, text string) ([]authz.User, error) {
 	if user, err := c.Users.Find(ctx, text); err == nil {
 		return []authz.User{user}, nil
+	} else if authz.CodeOf(err) == "" {
+		return nil, err
 	}
 	var users []authz.User
 	for _, filter := range []authz.UserFilter{{Name: text}, {Email: text}} {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"strconv"
 	"time"
 
 	"chancery/authz"
@@ -138,7 +139,11 @@ func (c *console) changeUser(g *gin.Context, admin authz.Administrator, word str
 
 func (c *console) setRoles(g *gin.Context, admin authz.Administrator) (answer, error) {
 	return c.changeUser(g, admin, "The roles are changed.", func(users *authz.Users, f form, id string) error {
-		_, err := users.SetRoles(g.Request.Context(), id, f.words("roles"))
+		version, err := strconv.ParseInt(f.text("version"), 10, 64)
+		if err != nil {
+			return errForm
+		}
+		_, err = users.If(time.UnixMilli(version)).SetRoles(g.Request.Context(), id, f.words("roles"))
 		return err
 	})
 }

@@ -65,6 +65,8 @@ type listener struct {
 	name      string
 	anonymous bool
 	ready     chan struct{}
+	// heard is used by the goroutine of the connection alone.
+	heard heard
 
 	mu   sync.Mutex
 	owed map[string]authz.SignedStatusList
@@ -102,7 +104,7 @@ func (s *Stream) enter(name string, reserved bool) *listener {
 	if full || len(s.listeners) >= s.limits.Listeners || s.byName[name] >= perName {
 		return nil
 	}
-	l := &listener{name: name, anonymous: !reserved, ready: make(chan struct{}, 1), owed: map[string]authz.SignedStatusList{}}
+	l := &listener{heard: s.reach.joined(), name: name, anonymous: !reserved, ready: make(chan struct{}, 1), owed: map[string]authz.SignedStatusList{}}
 	s.listeners[l] = struct{}{}
 	s.byName[name]++
 	if l.anonymous {
@@ -222,7 +224,7 @@ func (e *Endpoints) serve(c *gin.Context, l *listener, send func(text string) er
 			return
 		}
 		for _, list := range sent {
-			e.Stream.reach.told(list, e.Now())
+			e.Stream.reach.told(l.heard, list, e.Now())
 		}
 	}
 }

@@ -1,24 +1,19 @@
 -- +goose Up
 -- What admins see and leave behind. Each column has a default, so that the
--- version before still inserts.
-
--- target is what was changed when it is neither a user, a client nor a
--- session; changes is what of it is different (JSON).
-ALTER TABLE security_events ADD COLUMN target TEXT NOT NULL DEFAULT '';
-ALTER TABLE security_events ADD COLUMN changes TEXT NOT NULL DEFAULT '';
-CREATE INDEX security_events_actor ON security_events (actor, time, id) WHERE actor <> '';
-CREATE INDEX security_events_target ON security_events (target, time, id) WHERE target <> '';
-
--- For finding users by the beginning of the name or address, whatever the
--- collation of the database is.
-CREATE INDEX users_name_prefix ON users (name text_pattern_ops, id);
-CREATE INDEX users_email ON users (email_name text_pattern_ops, id) WHERE email_name <> '';
+-- version before still inserts. Users come first, as in whatever changes one;
+-- what takes long is in the next step, which holds no lock that reading needs.
 
 -- console_epoch rises when all of the user's sessions are ended, with which
 -- those in the console end.
 ALTER TABLE users ADD COLUMN console_epoch BIGINT NOT NULL DEFAULT 0;
 
--- Sessions of the console, by the hash of their token.
+-- target is what was changed when it is neither a user, a client nor a
+-- session; changes is what of it is different (JSON).
+ALTER TABLE security_events ADD COLUMN target TEXT NOT NULL DEFAULT '';
+ALTER TABLE security_events ADD COLUMN changes TEXT NOT NULL DEFAULT '';
+
+-- Sessions of the console, by the hash of their token. One that has ended stays
+-- for a while, without data, so that no request still under way stores it anew.
 CREATE TABLE console_sessions (
     token      TEXT PRIMARY KEY,
     data       BYTEA NOT NULL,

@@ -25,7 +25,7 @@ type Sources struct {
 	Hashes    func() (running, waiting int, refused int64)
 	Keys      func() []Key
 	Listeners func() int
-	// EventsDropped and MailsDropped count since the start.
+	// EventsDropped counts since the start.
 	EventsDropped func() int64
 	// Pools are the pools of connections by what they are for.
 	Pools map[string]*sql.DB
