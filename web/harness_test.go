@@ -21,8 +21,6 @@ import (
 	"chancery/keys/keystest"
 	"chancery/web"
 	"chancery/web/status"
-
-	"github.com/alexedwards/scs/v2/memstore"
 )
 
 // issuer is deliberately not the address that the tests talk to.
@@ -57,20 +55,9 @@ type server struct {
 	// secrets of the confidential clients by id.
 	secrets map[string]authz.Secret
 	admin   *authz.Administration
+	// sessions are those of the console.
+	sessions *consoleStore
 }
-
-// consoleStore keeps sessions of the console in memory.
-type consoleStore struct{ *memstore.MemStore }
-
-func (s consoleStore) FindCtx(_ context.Context, token string) ([]byte, bool, error) {
-	return s.Find(token)
-}
-
-func (s consoleStore) CommitCtx(_ context.Context, token string, data []byte, expiry time.Time) error {
-	return s.Commit(token, data, expiry)
-}
-
-func (s consoleStore) DeleteCtx(_ context.Context, token string) error { return s.Delete(token) }
 
 // testClock is a time that tests move by hand.
 type testClock struct {
@@ -137,7 +124,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	for _, e := range edit {
 		e(&o)
 	}
-	s := &server{t: t, store: authztest.NewMemory(), clock: &testClock{now: authztest.T0}, log: &syncBuffer{}, secrets: map[string]authz.Secret{}}
+	s := &server{t: t, store: authztest.NewMemory(), clock: &testClock{now: authztest.T0}, log: &syncBuffer{}, secrets: map[string]authz.Secret{}, sessions: &consoleStore{rows: map[string]consoleSession{}}}
 	hasher, err := password.New(password.Params{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, password.Limits{})
 	must(t, err)
 	policy, err := password.NewPolicy(8, nil, nil)
@@ -175,7 +162,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	}
 	s.service.Observer = s.admin.Activity
 	s.handler, err = web.New(web.Options{
-		ConsoleSessions: consoleStore{memstore.New()}, Administration: s.admin, AdminApart: o.adminApart,
+		ConsoleSessions: s.sessions, Administration: s.admin, AdminApart: o.adminApart,
 		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,
 		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant,
 		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,
