@@ -1,7 +1,10 @@
 package console
 
 import (
+	"net/url"
+	"path"
 	"strings"
+	"unicode"
 
 	"chancery/authz"
 	"chancery/web/caller"
@@ -16,13 +19,22 @@ type loginView struct {
 	Next string
 }
 
-// nextPage returns where to go after the login, if it is a page of ours.
+// nextPage returns where to go after the login, if it is a page of ours. A
+// browser must not make another path of it: it resolves dots, encoded ones too,
+// and takes a backslash for a slash.
 func (c *console) nextPage(asked string) string {
-	path, ours := strings.CutPrefix(asked, c.Base)
-	if !ours || !strings.HasPrefix(path, "/console/") || !usable(path) || strings.ContainsAny(path, "\\\r\n") {
-		return "/console"
+	const overview = "/console"
+	target, err := url.Parse(asked)
+	if err != nil || strings.ContainsFunc(target.Path, unicode.IsControl) || strings.Contains(asked, "\\") || path.Clean(target.Path) != target.Path {
+		return overview
 	}
-	return path
+	if target.Path != c.Base+overview && !strings.HasPrefix(target.Path, c.Base+overview+"/") {
+		return overview
+	}
+	if next, ours := strings.CutPrefix(asked, c.Base+overview); ours {
+		return overview + next
+	}
+	return overview
 }
 
 func (c *console) loginPage(g *gin.Context) (answer, error) {
