@@ -10,6 +10,9 @@ import (
 	"gorm.io/gorm/clause"
 )
 
+// consoleRow is a session of the console. One that has ended stays without data
+// until it would have expired, so that a request that was under way then, and
+// stores the session when it is done, does not bring it back.
 type consoleRow struct {
 	Token     string `gorm:"primaryKey"`
 	Data      []byte
@@ -23,6 +26,9 @@ func (consoleRow) TableName() string { return "console_sessions" }
 // request takes that has read it before.
 const endedKept = time.Hour
 
+// consoleLives is the condition of a session that has not ended.
+const consoleLives = "length(console_sessions.data) > 0"
+
 // endConsole ends the sessions in the console together with all others of a
 // user, or of everybody, and reports whether it did. It comes before the
 // sessions are touched: whatever changes a user writes the user first.
@@ -30,7 +36,7 @@ func endConsole(tx *gorm.DB, ending authz.Ending) (bool, error) {
 	var update *gorm.DB
 	switch {
 	case ending.All:
-		update = endConsoleSessions(tx.Where("length(data) > 0"), ending.Now)
+		update = endConsoleSessions(tx.Where(consoleLives), ending.Now)
 	case ending.UserID != "" && !ending.Trim:
 		update = tx.Model(&userRow{}).Where("id = ?", ending.UserID).UpdateColumn("console_epoch", gorm.Expr("console_epoch + 1"))
 	default:
@@ -65,7 +71,7 @@ type ConsoleSessions struct {
 func (s ConsoleSessions) FindCtx(ctx context.Context, token string) (data []byte, exists bool, err error) {
 	var rows []consoleRow
 	err = s.DB.query(ctx, func(tx *gorm.DB) error {
-		return tx.Where("token = ? AND expires_at > ? AND length(data) > 0", token, millis(s.Now())).Limit(1).Find(&rows).Error
+		return tx.Where("token = ? AND expires_at > ? AND "+consoleLives, token, millis(s.Now())).Limit(1).Find(&rows).Error
 	})
 	if err != nil || len(rows) == 0 {
 		return nil, false, err
@@ -80,7 +86,7 @@ func (s ConsoleSessions) CommitCtx(ctx context.Context, token string, data []byt
 	return s.DB.statement(ctx, func(tx *gorm.DB) error {
 		return tx.Clauses(clause.OnConflict{
 			Columns: []clause.Column{{Name: "token"}}, DoUpdates: clause.AssignmentColumns([]string{"data", "expires_at"}),
-			Where: clause.Where{Exprs: []clause.Expression{clause.Expr{SQL: "length(console_sessions.data) > 0"}}},
+			Where: clause.Where{Exprs: []clause.Expression{clause.Expr{SQL: consoleLives}}},
 		}).Create(&row).Error
 	})
 }
