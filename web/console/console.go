@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -266,9 +267,9 @@ func (c *console) signIn(g *gin.Context) {
 // finish stores the session, sets its cookie and answers.
 func (c *console) finish(g *gin.Context, status int, content []byte) {
 	if err := c.commit(g); err != nil {
-		respond.Note(g, slog.String("detail", err.Error()))
-		status, content = http.StatusServiceUnavailable, nil
 		g.Writer.Header().Del("Location")
+		c.refuse(g, err)
+		return
 	}
 	if content == nil {
 		g.Status(status)
@@ -280,16 +281,20 @@ func (c *console) finish(g *gin.Context, status int, content []byte) {
 	g.Abort()
 }
 
-// pollHeader marks what a page asks for by itself.
-const pollHeader = "X-Poll"
+// polled reports whether a page asks by the clock, which is no use of the
+// console by anybody: it must not keep a session that nobody uses. The ids are
+// those of the parts that templates renew.
+func polled(g *gin.Context) bool {
+	return slices.Contains([]string{"figures", "reach"}, g.GetHeader("HX-Target"))
+}
 
 func (c *console) commit(g *gin.Context) error {
-	if g.GetHeader(pollHeader) != "" {
-		return nil // what a page asks for by itself keeps no session alive
-	}
 	ctx := g.Request.Context()
 	switch c.manager.Status(ctx) {
 	case scs.Modified:
+		if polled(g) {
+			break
+		}
 		token, expiry, err := c.manager.Commit(context.WithoutCancel(ctx))
 		if err != nil {
 			return err

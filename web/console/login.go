@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"net/url"
 	"path"
 	"strings"
@@ -38,8 +39,11 @@ func (c *console) nextPage(asked string) string {
 }
 
 func (c *console) loginPage(g *gin.Context) (answer, error) {
-	if _, err := c.admin(g); err == nil {
+	switch _, err := c.admin(g); {
+	case err == nil:
 		return redirect(c.nextPage(query(g, "next"))), nil
+	case !errors.Is(err, errSignIn):
+		return answer{}, err
 	}
 	return show("login", "Sign in", loginView{Next: query(g, "next")}), nil
 }

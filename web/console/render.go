@@ -95,7 +95,7 @@ func (c *console) write(g *gin.Context, a answer, admin authz.Administrator) {
 		return
 	}
 	v := view{Title: a.title, Base: c.Base, Path: g.Request.URL.Path, Version: c.Version, Admin: admin, Data: a.data}
-	if a.part == "" {
+	if a.part == "" && !polled(g) {
 		v.Flash = c.manager.PopString(ctx, keyFlash)
 	}
 	name := "frame"
