@@ -108,7 +108,7 @@ func durations(client *authz.Client) map[string]**time.Duration {
 
 // clientForm makes the form of a client.
 func (c *console) clientForm(g *gin.Context, client authz.Client, isNew bool) (clientForm, error) {
-	f := clientForm{Client: client, New: isNew, Raw: map[string]string{}}
+	f := clientForm{Client: client, New: isNew, Raw: map[string]string{"lost_response_budget": ""}}
 	for name, d := range durations(&client) {
 		f.Raw[name] = durationText(*d)
 	}

@@ -18,10 +18,17 @@ import (
 // form is what a browser has sent.
 type form struct{ g *gin.Context }
 
-var errForm = &authz.Error{Code: authz.InvalidRequest, Description: "The form holds characters that cannot be used."}
+var (
+	errForm     = &authz.Error{Code: authz.InvalidRequest, Description: "The form holds characters that cannot be used."}
+	errEncoding = &authz.Error{Code: authz.InvalidRequest, Description: "This is not a form of the console."}
+)
 
-// readForm reads a form. A field that no database takes refuses it whole.
+// readForm reads a form in the encoding that browsers use for ours. A field that
+// no database takes refuses it whole.
 func readForm(g *gin.Context) (form, error) {
+	if g.ContentType() != "application/x-www-form-urlencoded" {
+		return form{}, errEncoding
+	}
 	err := g.Request.ParseForm()
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"chancery/authz"
 
@@ -154,6 +153,8 @@ func (c *console) createResource(g *gin.Context, admin authz.Administrator) (ans
 	return done("/console/resources", "Registered %s.", r.URI), nil
 }
 
+var errResourceChanged = &authz.Error{Code: authz.Changed, Description: "Somebody else has changed the resource meanwhile. Your changes are below; look at theirs before you send them again."}
+
 func (c *console) updateResource(g *gin.Context, admin authz.Administrator) (answer, error) {
 	uri, err := resourceURI(g)
 	if err != nil {
@@ -163,14 +164,14 @@ func (c *console) updateResource(g *gin.Context, admin authz.Administrator) (ans
 	if err != nil {
 		return answer{}, err
 	}
-	filled := authz.Resource{URI: uri, CreatedAt: time.UnixMilli(1)}
+	filled := authz.Resource{}
 	_, err = c.ResourcesBy(admin).Update(g.Request.Context(), uri, func(r *authz.Resource) error {
-		if f.text("version") != strconv.FormatInt(r.UpdatedAt.UnixMilli(), 10) {
-			return authz.ErrChanged
-		}
-		err := f.fillResource(r)
+		unread := f.fillResource(r)
 		filled = *r
-		return err
+		if f.text("version") != strconv.FormatInt(r.UpdatedAt.UnixMilli(), 10) {
+			return errResourceChanged
+		}
+		return unread
 	})
 	if problem, ok := problemOf(err); ok && authz.CodeOf(err) != authz.NotFound {
 		return c.resourceAgain(g, f, filled, false, problem)
