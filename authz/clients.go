@@ -146,7 +146,10 @@ func (c *Clients) validate(ctx context.Context, client Client) error {
 
 // Find returns the client with the id. The error has code NotFound.
 func (c *Clients) Find(ctx context.Context, id string) (Client, error) {
-	client, err := c.Store.Client(ctx, id)
+	client, err := Client{}, error(ErrNotFound)
+	if clientIDForm.MatchString(id) {
+		client, err = c.Store.Client(ctx, id)
+	}
 	if err != nil {
 		return Client{}, fmt.Errorf("find client: %w", named(err, "client", id))
 	}

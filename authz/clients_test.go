@@ -211,3 +211,17 @@ func TestLongestIdleTTL(t *testing.T) {
 		t.Errorf("LongestIdleTTL = %s, %v, want %s", got, err, longest)
 	}
 }
+
+// An id that no client can have is looked for in no database: Postgres takes
+// neither NUL nor bytes that are no UTF-8, and would fail.
+func TestFindClientByImpossibleID(t *testing.T) {
+	f := newFixture(t)
+	before := f.store.CallCount()
+	for _, id := range []string{"", "a\x00b", "\xff", "~console", "a b", strings.Repeat("a", 129)} {
+		_, err := f.clients.Find(t.Context(), id)
+		wantCode(t, "Find", err, authz.NotFound)
+	}
+	if n := f.store.CallCount() - before; n != 0 {
+		t.Errorf("the store was asked %d times, want never", n)
+	}
+}
