@@ -146,7 +146,8 @@ func (c *Clients) validate(ctx context.Context, client Client) error {
 
 // Find returns the client with the id. The error has code NotFound.
 func (c *Clients) Find(ctx context.Context, id string) (Client, error) {
-	client, err := Client{}, error(ErrNotFound)
+	var client Client
+	err := ErrNotFound
 	if clientIDForm.MatchString(id) {
 		client, err = c.Store.Client(ctx, id)
 	}

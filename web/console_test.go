@@ -73,6 +73,7 @@ func (s *consoleStore) Find(token string) ([]byte, bool, error) {
 func (s *consoleStore) Commit(token string, data []byte, expiry time.Time) error {
 	return s.CommitCtx(context.Background(), token, data, expiry)
 }
+
 func (s *consoleStore) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
 
 // live returns the sessions that are there, by the name under which they are
