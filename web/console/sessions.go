@@ -34,8 +34,8 @@ type sessionsView struct {
 	// through many sessions and can go on.
 	Next    string
 	Partial bool
-	// Matched are the users that the search found.
-	Matched []authz.User
+	// More says that the search fits more users or sessions than are shown.
+	More bool
 }
 
 func (c *console) sessions(g *gin.Context, _ authz.Administrator) (answer, error) {
@@ -102,7 +102,6 @@ func (c *console) findSessions(ctx context.Context, v *sessionsView, place authz
 	if err != nil {
 		return nil, authz.Page{}, err
 	}
-	v.Matched = users
 	if len(users) == 1 {
 		q.UserID = users[0].ID
 		return c.Sessions.Search(ctx, q)
@@ -118,6 +117,7 @@ func (c *console) findSessions(ctx context.Context, v *sessionsView, place authz
 		found = append(found, some...)
 	}
 	slices.SortFunc(found, func(a, b authz.Family) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	v.More = len(found) > listed || len(users) >= matchedUsers
 	return found[:min(len(found), listed)], authz.Page{}, nil
 }
 

@@ -16,6 +16,8 @@ type usersView struct {
 	Rows  []authz.User
 	Next  string
 	Now   time.Time
+	// More says that the search fits more users than are shown.
+	More bool
 }
 
 func (c *console) users(g *gin.Context, _ authz.Administrator) (answer, error) {
@@ -26,6 +28,7 @@ func (c *console) users(g *gin.Context, _ authz.Administrator) (answer, error) {
 	}
 	if v.Query != "" {
 		v.Rows, err = c.matchUsers(g.Request.Context(), v.Query)
+		v.More = len(v.Rows) >= matchedUsers
 	} else {
 		place.Limit++
 		v.Rows, err = c.Users.List(g.Request.Context(), authz.UserFilter{Page: place})
@@ -139,11 +142,10 @@ func (c *console) changeUser(g *gin.Context, admin authz.Administrator, word str
 
 func (c *console) setRoles(g *gin.Context, admin authz.Administrator) (answer, error) {
 	return c.changeUser(g, admin, "The roles are changed.", func(users *authz.Users, f form, id string) error {
-		version, err := strconv.ParseInt(f.text("version"), 10, 64)
-		if err != nil {
-			return errForm
+		if version, err := strconv.ParseInt(f.text("version"), 10, 64); err == nil {
+			users = users.If(time.UnixMilli(version))
 		}
-		_, err = users.If(time.UnixMilli(version)).SetRoles(g.Request.Context(), id, f.words("roles"))
+		_, err := users.SetRoles(g.Request.Context(), id, f.words("roles"))
 		return err
 	})
 }
