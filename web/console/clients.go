@@ -200,6 +200,11 @@ type secretView struct {
 	Issuer string
 }
 
+// MachineGrant reports whether the secret gets a token by itself, in a header.
+func (v secretView) MachineGrant() bool {
+	return slices.Contains(v.GrantTypes, authz.GrantClientCredentials) && v.AuthMethod != authz.AuthPost
+}
+
 func (c *console) createClient(g *gin.Context, admin authz.Administrator) (answer, error) {
 	f, err := readForm(g)
 	if err != nil {
