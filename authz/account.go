@@ -57,7 +57,7 @@ var (
 // are what it sent besides.
 func (a *Accounts) client(ctx context.Context, caller Caller, texts ...string) (Client, error) {
 	for _, text := range append(texts, caller.Credentials.ClientID, caller.Credentials.Secret.Reveal()) {
-		if !plainText(text) {
+		if !PlainText(text) {
 			return Client{}, errAccountText
 		}
 	}

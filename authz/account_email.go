@@ -10,7 +10,7 @@ import (
 // tell whether the address is another account's. The error has code
 // WrongPassword or InvalidInput.
 func (a *Accounts) ChangeEmail(ctx context.Context, p Principal, current Secret, email string) (ConfirmationSent, error) {
-	if !plainText(email) {
+	if !PlainText(email) {
 		return ConfirmationSent{}, errAccountText
 	}
 	var wanted User

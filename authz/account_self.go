@@ -38,7 +38,7 @@ func (a *Accounts) proveSelf(ctx context.Context, p Principal, current Secret) (
 // ChangePassword replaces the user's password and ends every other session.
 // The error has code WrongPassword or InvalidInput.
 func (a *Accounts) ChangePassword(ctx context.Context, p Principal, current, next Secret) error {
-	if !plainText(next.Reveal()) {
+	if !PlainText(next.Reveal()) {
 		return errAccountText
 	}
 	user, err := a.proveSelf(ctx, p, current)
@@ -109,7 +109,7 @@ var errNoSession = fail(NotFound, "There is no such session.")
 // EndSession ends one session of the user. One that is another user's, or
 // over, is answered as one that does not exist, with code NotFound.
 func (a *Accounts) EndSession(ctx context.Context, p Principal, sessionID string) error {
-	if !plainText(sessionID) {
+	if !PlainText(sessionID) {
 		return errNoSession
 	}
 	f, err := a.Service.Families.FamilyBySession(ctx, sessionID)

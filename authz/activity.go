@@ -143,6 +143,18 @@ const (
 	RangeMonth = 30 * 24 * time.Hour
 )
 
+// Range is a length of time that an overview is given for.
+type Range struct {
+	// Name is for programs, Label for people.
+	Name, Label string
+	Length      time.Duration
+}
+
+// Ranges returns all ranges, the shortest first.
+func Ranges() []Range {
+	return []Range{{"hour", "Hour", RangeHour}, {"day", "Day", RangeDay}, {"week", "Week", RangeWeek}, {"month", "30 days", RangeMonth}}
+}
+
 // steps is in how many parts each range is shown.
 var steps = map[time.Duration]time.Duration{
 	RangeHour: time.Minute, RangeDay: 15 * time.Minute, RangeWeek: 2 * time.Hour, RangeMonth: 8 * time.Hour,

@@ -101,7 +101,7 @@ type ConsoleLogin struct {
 // TemporarilyUnavailable.
 func (a *Admins) Login(ctx context.Context, username string, secret Secret, device Device) (ConsoleLogin, error) {
 	device = newDevice(device.Address, device.UserAgent)
-	if !plainText(username) || !plainText(secret.Reveal()) {
+	if !PlainText(username) || !PlainText(secret.Reveal()) {
 		return ConsoleLogin{}, errLogin
 	}
 	login, err := a.Service.Login(ctx, ConsoleClientID, username, secret, device)

@@ -150,7 +150,7 @@ func (c Client) Validate() error {
 	if !clientIDForm.MatchString(c.ID) || strings.HasPrefix(c.ID, userIDPrefix) {
 		return invalidInput("client id %q: want 1 to 128 letters, digits, '.', '_', '~', '-', not beginning with %s", c.ID, userIDPrefix)
 	}
-	if len(c.Name) > 200 || !plainText(c.Name) {
+	if len(c.Name) > 200 || !PlainText(c.Name) {
 		return invalidInput("client name: want at most 200 bytes without control characters")
 	}
 	switch c.AuthMethod {

@@ -67,7 +67,7 @@ func (r Resource) Validate() error {
 	if err := validResourceURI(r.URI); err != nil {
 		return invalidInput("resource uri %q: want an absolute URI without fragment, at most %d bytes", r.URI, maxResourceLength)
 	}
-	if !plainText(r.Name) {
+	if !PlainText(r.Name) {
 		return invalidInput("resource name: want no control characters")
 	}
 	if !slices.Contains(SigningAlgorithms(), r.Algorithm) {

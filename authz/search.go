@@ -122,7 +122,7 @@ func canonicalAddress(text string) string {
 
 // Find returns the session with the id. The error has code NotFound.
 func (s *Sessions) Find(ctx context.Context, id string) (Family, error) {
-	if !plainText(id) {
+	if !PlainText(id) {
 		return Family{}, errNoSession
 	}
 	f, err := s.Store.FamilyBySession(ctx, id)

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -17,8 +18,22 @@ func validText(text string) string {
 	}, strings.ToValidUTF8(text, ""))
 }
 
-// plainText reports whether text is valid UTF-8 without control characters,
+// PlainText reports whether text is valid UTF-8 without control characters,
 // as every parameter of a request must be.
-func plainText(text string) bool {
+func PlainText(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+// ParseDuration reads a duration that somebody typed for the named setting; an
+// empty text is none. The error has code InvalidInput and does not repeat the
+// text.
+func ParseDuration(name, text string) (*time.Duration, error) {
+	if text == "" {
+		return nil, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return nil, invalidInput("%s: want a duration such as 30s, 10m or 168h", name)
+	}
+	return &d, nil
 }

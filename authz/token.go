@@ -111,7 +111,7 @@ func (r TokenRequest) check() error {
 		r.Browser.RefreshToken.Reveal(),
 	}, r.Resources...)
 	for _, value := range values {
-		if !plainText(value) {
+		if !PlainText(value) {
 			return errText
 		}
 	}

@@ -75,7 +75,7 @@ const (
 // section 3.3). Sign-up, login and lookup all use it. The error has code
 // InvalidInput.
 func NormalizeName(username string) (string, error) {
-	if len(username) > maxUsername || !plainText(username) {
+	if len(username) > maxUsername || !PlainText(username) {
 		return "", invalidInput("username: want at most %d bytes of letters, digits and punctuation", maxUsername)
 	}
 	name, err := precis.UsernameCaseMapped.String(username)

@@ -3,6 +3,8 @@ package authz
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -49,6 +51,26 @@ func (u *Users) List(ctx context.Context, filter UserFilter) ([]User, error) {
 		return nil, fmt.Errorf("list users: %w", err)
 	}
 	return users, nil
+}
+
+// nameBatch is how many users are asked for in one statement.
+const nameBatch = 500
+
+// OfSessions returns the usernames of those who have the sessions.
+func (u *Users) OfSessions(ctx context.Context, families []Family) (map[string]string, error) {
+	names := map[string]string{}
+	for batch := range slices.Chunk(families, nameBatch) {
+		ids := make([]string, len(batch))
+		for i, f := range batch {
+			ids[i] = f.UserID
+		}
+		some, err := u.Names(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(names, some)
+	}
+	return names, nil
 }
 
 // Names returns the usernames of those of the ids that are users.

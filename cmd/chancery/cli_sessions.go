@@ -2,11 +2,8 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"chancery/authz"
 	"chancery/web/admin"
@@ -38,7 +35,7 @@ func (c *command) sessionsList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				names, err := a.sessionUsers(cmd.Context(), families)
+				names, err := a.users().OfSessions(cmd.Context(), families)
 				if err != nil {
 					return err
 				}
@@ -62,26 +59,6 @@ func (c *command) sessionsList() *cobra.Command {
 	flags.IntVar(&limit, "limit", 100, "at most so many")
 	return cmd
 }
-
-// sessionUsers returns the names of the sessions' users.
-func (a *app) sessionUsers(ctx context.Context, families []authz.Family) (map[string]string, error) {
-	names := map[string]string{}
-	for batch := range slices.Chunk(families, nameBatch) {
-		ids := make([]string, len(batch))
-		for i, f := range batch {
-			ids[i] = f.UserID
-		}
-		some, err := a.users().Names(ctx, ids)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(names, some)
-	}
-	return names, nil
-}
-
-// nameBatch is how many users are asked for in one statement.
-const nameBatch = 500
 
 func (c *command) sessionsRevoke() *cobra.Command {
 	var username, clientID string

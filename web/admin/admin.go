@@ -141,7 +141,7 @@ func (e *Endpoints) open(c *gin.Context) {
 		e.Respond.Problem(c, err)
 		return
 	}
-	if !isText(c.Request.URL.Path) || !strictQuery(c.Request.URL.RawQuery) {
+	if !authz.PlainText(c.Request.URL.Path) || !strictQuery(c.Request.URL.RawQuery) {
 		e.Respond.Problem(c, errQuery)
 		return
 	}
@@ -155,7 +155,7 @@ func (e *Endpoints) open(c *gin.Context) {
 func strictQuery(query string) bool {
 	parameters, err := url.ParseQuery(query)
 	for name, values := range parameters {
-		if len(values) > 1 || !isText(name+values[0]) {
+		if len(values) > 1 || !authz.PlainText(name+values[0]) {
 			return false
 		}
 	}

@@ -136,7 +136,7 @@ func (n ClientChange) Apply(client *authz.Client) error {
 		if setting.value == nil {
 			continue
 		}
-		d, err := duration(setting.name, *setting.value)
+		d, err := authz.ParseDuration(setting.name, *setting.value)
 		if err != nil {
 			return err
 		}
@@ -149,18 +149,6 @@ func set[T any](into *T, value *T) {
 	if value != nil {
 		*into = *value
 	}
-}
-
-// duration reads a duration; an empty text is none.
-func duration(name, text string) (*time.Duration, error) {
-	if text == "" {
-		return nil, nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return nil, &authz.Error{Code: authz.InvalidInput, Description: name + ": want a duration such as 30s, 10m or 168h"}
-	}
-	return &d, nil
 }
 
 // ClientPath names a client.
@@ -306,7 +294,7 @@ type rotateSecretInput struct {
 }
 
 func (e *Endpoints) rotateSecret(ctx context.Context, admin authz.Administrator, in *rotateSecretInput) (*clientOutput, error) {
-	overlap, err := duration("overlap", in.Body.Overlap)
+	overlap, err := authz.ParseDuration("overlap", in.Body.Overlap)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"chancery/authz"
@@ -29,11 +30,6 @@ func newOverview(o authz.Overview) Overview {
 	return view
 }
 
-// Ranges returns the ranges of an overview by name.
-func Ranges() map[string]time.Duration {
-	return map[string]time.Duration{"hour": authz.RangeHour, "day": authz.RangeDay, "week": authz.RangeWeek, "month": authz.RangeMonth}
-}
-
 func (e *Endpoints) mountOverview() {
 	type input struct {
 		Range string `query:"range" enum:"hour,day,week,month" default:"day" doc:"How far back to look."`
@@ -43,7 +39,8 @@ func (e *Endpoints) mountOverview() {
 		id: "overview", method: http.MethodGet, path: "/overview", tag: "Overview", summary: "Figures over time",
 		description: "How many sessions there are, and how many logins, refreshes, refusals and reuses there were, on all nodes together.",
 	}, func(ctx context.Context, _ authz.Administrator, in *input) (*output, error) {
-		o, err := e.Administration.Activity.Overview(ctx, Ranges()[in.Range])
+		i := slices.IndexFunc(authz.Ranges(), func(r authz.Range) bool { return r.Name == in.Range }) // which the framework has checked
+		o, err := e.Administration.Activity.Overview(ctx, authz.Ranges()[i].Length)
 		if err != nil {
 			return nil, err
 		}

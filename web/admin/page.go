@@ -1,10 +1,6 @@
 package admin
 
 import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
-
 	"chancery/authz"
 	"chancery/web/cursor"
 )
@@ -27,12 +23,6 @@ type pageOutput[T any] struct{ Body page[T] }
 
 // place returns the place in a list that is named by after.
 func (q PageQuery) place() (authz.Page, error) { return cursor.Parse(q.After, q.Limit) }
-
-// isText reports whether a database takes the text: it is UTF-8 without control
-// characters.
-func isText(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
-}
 
 // paged makes a page of rows that were read with one more than wanted. place
 // names the place after a row.

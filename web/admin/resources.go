@@ -59,7 +59,7 @@ func (n ResourceChange) Apply(r *authz.Resource) error {
 	set(&r.Name, n.Name)
 	set(&r.Algorithm, n.Algorithm)
 	if n.AccessTokenTTL != nil {
-		ttl, err := duration("access_token_ttl", *n.AccessTokenTTL)
+		ttl, err := authz.ParseDuration("access_token_ttl", *n.AccessTokenTTL)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ var errNoResource = &authz.Error{Code: authz.NotFound, Description: "There is no
 // uri is the inverse of resourceID.
 func (p ResourcePath) uri() (string, error) {
 	uri, err := base64.RawURLEncoding.DecodeString(p.ID)
-	if err != nil || !isText(string(uri)) {
+	if err != nil || !authz.PlainText(string(uri)) {
 		return "", errNoResource
 	}
 	return string(uri), nil

@@ -129,11 +129,7 @@ func (e *Endpoints) listSessions(ctx context.Context, _ authz.Administrator, in 
 
 // sessionViews returns the sessions with the names of their users.
 func (e *Endpoints) sessionViews(ctx context.Context, families []authz.Family) ([]Session, error) {
-	ids := make([]string, len(families))
-	for i, f := range families {
-		ids[i] = f.UserID
-	}
-	names, err := e.Administration.Users.Names(ctx, sorted(ids))
+	names, err := e.Administration.Users.OfSessions(ctx, families)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +151,7 @@ type revokeSessionsInput struct {
 func (e *Endpoints) revokeSessions(ctx context.Context, admin authz.Administrator, in *revokeSessionsInput) (*revokedOutput, error) {
 	out := &revokedOutput{}
 	for _, id := range sorted(in.Body.SessionIDs) {
-		if id == "" || !isText(id) {
+		if id == "" || !authz.PlainText(id) {
 			continue
 		}
 		one, err := e.revoke(ctx, admin, authz.Ending{SessionID: id})

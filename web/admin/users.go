@@ -219,7 +219,7 @@ func (e *Endpoints) ban(ctx context.Context, admin authz.Administrator, in *banI
 	if err != nil {
 		return nil, err
 	}
-	length, err := duration("duration", in.Body.Duration)
+	length, err := authz.ParseDuration("duration", in.Body.Duration)
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"chancery/authz"
 	"chancery/web/respond"
@@ -48,7 +46,7 @@ func readForm(g *gin.Context) (form, error) {
 // usable reports whether a database takes the text. Line breaks separate the
 // entries of a list.
 func usable(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' })
+	return authz.PlainText(strings.NewReplacer("\n", "", "\r", "").Replace(text))
 }
 
 // text returns a field without white space around it.
@@ -66,15 +64,7 @@ func (f form) checked(name string) bool { return f.g.PostForm(name) != "" }
 
 // duration returns a field as a duration; nil for an empty one.
 func (f form) duration(name, label string) (*time.Duration, error) {
-	text := f.text(name)
-	if text == "" {
-		return nil, nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return nil, &authz.Error{Code: authz.InvalidInput, Description: label + ": want a duration such as 30s, 10m or 168h"}
-	}
-	return &d, nil
+	return authz.ParseDuration(label, f.text(name))
 }
 
 // problemOf returns the sentence of an expected failure that a form shows beside

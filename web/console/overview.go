@@ -5,20 +5,11 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"time"
 
 	"chancery/authz"
 
 	"github.com/gin-gonic/gin"
 )
-
-// ranges are what an overview can be given for, in their order.
-var ranges = []struct {
-	Name, Label string
-	length      time.Duration
-}{
-	{"hour", "Hour", authz.RangeHour}, {"day", "Day", authz.RangeDay}, {"week", "Week", authz.RangeWeek}, {"month", "30 days", authz.RangeMonth},
-}
 
 // overviewView is what the overview shows.
 type overviewView struct {
@@ -50,18 +41,18 @@ type series struct {
 }
 
 func (c *console) overview(g *gin.Context, _ authz.Administrator) (answer, error) {
-	chosen := ranges[1]
+	chosen := authz.Ranges()[1]
 	var links []rangeLink
-	for _, r := range ranges {
+	for _, r := range authz.Ranges() {
 		if r.Name == g.Query("range") {
 			chosen = r
 		}
 	}
-	for _, r := range ranges {
+	for _, r := range authz.Ranges() {
 		links = append(links, rangeLink{r.Name, r.Label, r.Name == chosen.Name})
 	}
 	ctx := g.Request.Context()
-	o, err := c.Activity.Overview(ctx, chosen.length)
+	o, err := c.Activity.Overview(ctx, chosen.Length)
 	if err != nil {
 		return answer{}, err
 	}

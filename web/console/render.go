@@ -24,7 +24,7 @@ type page struct{ *template.Template }
 
 // names of the pages; each is a template that fills the frame.
 var pageNames = []string{
-	"login", "overview", "sessions", "session", "reach", "confirm-sessions", "users", "user", "user-new", "clients", "client", "client-form", "secret",
+	"login", "overview", "sessions", "session", "confirm-sessions", "users", "user", "user-new", "clients", "client", "client-form", "secret",
 	"resources", "resource", "keys", "compromise", "events", "problem",
 }
 

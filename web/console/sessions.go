@@ -150,11 +150,7 @@ func (c *console) matchUsers(ctx context.Context, text string) ([]authz.User, er
 
 // sessionRows returns the sessions with the names of their users.
 func (c *console) sessionRows(ctx context.Context, families []authz.Family) ([]sessionRow, error) {
-	var ids []string
-	for _, f := range families {
-		ids = append(ids, f.UserID)
-	}
-	names, err := c.Users.Names(ctx, ids)
+	names, err := c.Users.OfSessions(ctx, families)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +246,7 @@ func (c *console) sessionReach(g *gin.Context, _ authz.Administrator) (answer, e
 	if err != nil {
 		return answer{}, err
 	}
-	a := show("reach", "", v)
+	a := show("session", "", v)
 	a.part = "reach"
 	return a, nil
 }

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"chancery/authz"
 )
@@ -25,7 +23,7 @@ func Parse(text string, limit int) (authz.Page, error) {
 	decoded, err := base64.RawURLEncoding.DecodeString(text)
 	ms, id, ok := strings.Cut(string(decoded), " ")
 	at, numberErr := strconv.ParseInt(ms, 10, 64)
-	if err != nil || numberErr != nil || !ok || id == "" || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
+	if err != nil || numberErr != nil || !ok || id == "" || !authz.PlainText(id) {
 		return p, errCursor
 	}
 	p.After, p.AfterID = time.UnixMilli(at).UTC(), id
