@@ -64,11 +64,16 @@ func (b *consoleTab) visit(path string) {
 // text returns what the page shows in lower case, since a style may change the
 // case, or "" while there is none.
 func (b *consoleTab) text() string {
-	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.body ? document.body.innerText : ""`))
+	return strings.ToLower(b.try(`document.body ? document.body.innerText : ""`))
+}
+
+// try returns what a script does, or "" between two pages.
+func (b *consoleTab) try(script string) string {
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](script))
 	if err != nil {
-		return "" // between two pages
+		return ""
 	}
-	return strings.ToLower(text)
+	return value
 }
 
 // sees waits until the page shows a text.
@@ -81,12 +86,14 @@ func (b *consoleTab) sees(want string) {
 	}
 }
 
-// misses requires that the page does not show a text.
+// misses waits until a page is shown without a text: the one that has it may
+// still be there.
 func (b *consoleTab) misses(unwanted string) {
 	b.t.Helper()
-	if strings.Contains(b.text(), strings.ToLower(unwanted)) {
-		b.t.Errorf("the page shows %q", unwanted)
-	}
+	eventually(b.t, fmt.Sprintf("the page is without %q", unwanted), func() bool {
+		text := b.text()
+		return text != "" && !strings.Contains(text, strings.ToLower(unwanted))
+	})
 }
 
 // fill types into the field with that name that can be seen.
@@ -474,9 +481,10 @@ func (b *consoleTab) overviewPage(checker string) {
 	b.look("overview", checker)
 	b.press("Hour")
 	b.sees("Latest events")
-	if logins := b.run(`document.querySelectorAll(".cards dd")[1].innerText`); logins == "0" {
-		b.t.Error("the overview counts no login")
-	}
+	eventually(b.t, "the last hour counts a login", func() bool {
+		logins := b.try(`location.search.includes("hour") ? (document.querySelectorAll(".cards dd")[1]?.innerText ?? "") : ""`)
+		return logins != "" && logins != "0"
+	})
 	b.press("Admin API")
 	b.sees("revoke-sessions")
 	b.look("api", checker)
