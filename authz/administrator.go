@@ -104,7 +104,7 @@ func (a *Admins) Login(ctx context.Context, username string, secret Secret, devi
 	if !PlainText(username) || !PlainText(secret.Reveal()) {
 		return ConsoleLogin{}, errLogin
 	}
-	login, err := a.Service.Login(ctx, ConsoleClientID, username, secret, device)
+	login, err := a.Service.Login(ctx, ConsoleClientID, LoginProof{Username: username, Password: secret}, device)
 	if err != nil {
 		a.Service.observe(GrantPassword, TokenResponse{}, err)
 		return ConsoleLogin{}, err

@@ -141,7 +141,7 @@ func TestConsoleLoginIsThrottled(t *testing.T) {
 	if !errors.As(err, &refused) || refused.RetryAfter <= 0 {
 		t.Errorf("Login after too many = %v, want a time to wait", err)
 	}
-	if _, err := f.admins.Service.Login(t.Context(), "app", "boss", bossPassword, desk); !errors.As(err, &refused) || refused.RetryAfter <= 0 {
+	if _, err := f.admins.Service.Login(t.Context(), "app", authz.LoginProof{Username: "boss", Password: bossPassword}, desk); !errors.As(err, &refused) || refused.RetryAfter <= 0 {
 		t.Errorf("another login after too many = %v, want it counted together", err)
 	}
 	if _, err := f.admins.Login(t.Context(), "boss", bossPassword, authz.Device{Address: "192.0.2.8"}); err != nil {

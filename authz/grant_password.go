@@ -18,7 +18,7 @@ func (s *Service) passwordGrant(ctx context.Context, client Client, request Toke
 		return TokenResponse{}, errLoginMissing
 	}
 	device := newDevice(request.Address, request.UserAgent)
-	login, err := s.Login(ctx, client.ID, request.Username, request.Password, device)
+	login, err := s.Login(ctx, client.ID, LoginProof{Username: request.Username, Password: request.Password}, device)
 	if err != nil {
 		return TokenResponse{}, err
 	}

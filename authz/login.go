@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chancery/authz/password"
@@ -24,14 +25,45 @@ type LoginStore interface {
 	Rehash(ctx context.Context, userID, before, after string) error
 }
 
-// Login is a proven identity: the user, as read before the password was
-// checked, and how it was proven.
+// Login is who somebody has proven to be so far: the user, as read before the
+// first check, and how it was proven.
 type Login struct {
 	User User
 	// Sessions is how many live sessions the user had then.
 	Sessions int
+	// AMR are the proofs so far (RFC 8176); AuthTime is that of the last one.
 	AMR      []string
 	AuthTime time.Time
+}
+
+// LoginStep names what a login asks for.
+type LoginStep string
+
+// The steps of a login.
+const (
+	// StepPassword asks for username and password.
+	StepPassword LoginStep = "password"
+	// StepDone asks for nothing more.
+	StepDone LoginStep = "done"
+)
+
+// amrPassword says that a password was checked (RFC 8176 section 2).
+const amrPassword = "pwd"
+
+// Next returns the step that the login must take now. It is the whole rule of
+// what a user has to prove, for grants and pages alike.
+func (l Login) Next() LoginStep {
+	if !slices.Contains(l.AMR, amrPassword) {
+		return StepPassword
+	}
+	return StepDone
+}
+
+// LoginProof is what somebody presents to log in. Each step reads what it asks
+// for.
+type LoginProof struct {
+	Username string
+	Password Secret
 }
 
 // errLogin is one answer for an unknown user, a wrong password and an account
@@ -51,12 +83,35 @@ func passwordError(user User, err error) error {
 	return fmt.Errorf("user %s: %w", user.ID, err)
 }
 
-// Login checks a user's password. It is the only way in: every grant and page
-// that takes a password calls it. Unknown users are throttled as known ones
-// are, and cost the same work. The error has code InvalidGrant, the same for
+// Login takes the steps of a login until none is left, with what proof holds
+// for them. It is the only way in, for every grant and page. A proof that lacks
+// what a step asks for fails. The error has code InvalidGrant, the same for
 // every reason, or TemporarilyUnavailable.
-func (s *Service) Login(ctx context.Context, clientID, username string, secret Secret, device Device) (Login, error) {
-	name, err := NormalizeName(username)
+func (s *Service) Login(ctx context.Context, clientID string, proof LoginProof, device Device) (Login, error) {
+	var login Login
+	for login.Next() != StepDone {
+		var err error
+		if login, err = s.advance(ctx, clientID, login, proof, device); err != nil {
+			return Login{}, err
+		}
+	}
+	return login, nil
+}
+
+// advance takes the next step of a login and returns what is proven then.
+func (s *Service) advance(ctx context.Context, clientID string, login Login, proof LoginProof, device Device) (Login, error) {
+	switch login.Next() {
+	case StepPassword:
+		return s.provePassword(ctx, clientID, proof, device)
+	case StepDone:
+	}
+	return login, nil
+}
+
+// provePassword is the step in which the user says who he is. Unknown users are
+// throttled as known ones are, and cost the same work.
+func (s *Service) provePassword(ctx context.Context, clientID string, proof LoginProof, device Device) (Login, error) {
+	name, err := NormalizeName(proof.Username)
 	if err != nil {
 		// No account can have the name. It is counted and looked up all the
 		// same, under one that cannot exist either, to take as long.
@@ -71,7 +126,7 @@ func (s *Service) Login(ctx context.Context, clientID, username string, secret S
 	if err != nil {
 		return Login{}, err
 	}
-	ok, rehash, err := s.Passwords.Verify(ctx, user.PasswordHash, secret.Reveal())
+	ok, rehash, err := s.Passwords.Verify(ctx, user.PasswordHash, proof.Password.Reveal())
 	if err != nil {
 		return Login{}, passwordError(user, err)
 	}
@@ -82,11 +137,11 @@ func (s *Service) Login(ctx context.Context, clientID, username string, secret S
 	}
 	s.Throttle.succeeded(ctx, attempt)
 	if rehash {
-		if err := s.rehash(ctx, user, secret); err != nil {
+		if err := s.rehash(ctx, user, proof.Password); err != nil {
 			return Login{}, err
 		}
 	}
-	return Login{User: user, Sessions: sessions, AMR: []string{"pwd"}, AuthTime: now}, nil
+	return Login{User: user, Sessions: sessions, AMR: []string{amrPassword}, AuthTime: now}, nil
 }
 
 // userForLogin returns the user of that name, or one without a password hash,
