@@ -50,7 +50,7 @@ var (
 // InvalidToken or InsufficientScope.
 func (a *Admins) ByToken(ctx context.Context, token Secret, scope string, device Device) (Administrator, error) {
 	resource := AdminResource(a.Service.Issuer)
-	read, err := a.Service.aliveToken(ctx, token, resource, scope)
+	read, err := a.Service.aliveTokenFor(ctx, token, resource, scope)
 	if err != nil {
 		return Administrator{}, err
 	}

@@ -235,7 +235,9 @@ func (c Client) same(o Client) bool {
 	return sameSecrets && c.Name == o.Name && c.AuthMethod == o.AuthMethod && c.FirstParty == o.FirstParty && c.Introspect == o.Introspect &&
 		c.CookieDelivery == o.CookieDelivery && c.EmailVerificationURI == o.EmailVerificationURI && c.PasswordResetURI == o.PasswordResetURI &&
 		slices.Equal(c.GrantTypes, o.GrantTypes) && slices.Equal(c.Scope, o.Scope) && slices.Equal(c.Resources, o.Resources) &&
-		slices.Equal(c.AllowedOrigins, o.AllowedOrigins) && c.Refresh.same(o.Refresh)
+		slices.Equal(c.AllowedOrigins, o.AllowedOrigins) && c.Refresh.same(o.Refresh) &&
+		slices.Equal(c.RedirectURIs, o.RedirectURIs) && slices.Equal(c.PostLogoutRedirectURIs, o.PostLogoutRedirectURIs) &&
+		c.BackchannelLogoutURI == o.BackchannelLogoutURI && c.IDTokenAlgorithm == o.IDTokenAlgorithm && c.PKCEOptional == o.PKCEOptional
 }
 
 func (o RefreshOverrides) same(p RefreshOverrides) bool {

@@ -32,6 +32,8 @@ const (
 
 // Causes that are stored with an ended session, besides CauseReuse.
 const (
+	// CauseCodeReplayed: the authorization code that it began with came again.
+	CauseCodeReplayed    Cause = "code_replayed"
 	CauseLogout          Cause = "logout"
 	CauseAdmin           Cause = "admin"
 	CauseBanned          Cause = "banned"

@@ -12,6 +12,7 @@ import (
 
 // Grant types of the token endpoint.
 const (
+	GrantAuthorizationCode = "authorization_code"
 	GrantPassword          = "password"
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
@@ -19,7 +20,7 @@ const (
 
 // GrantTypes returns the grant types that a client may be registered for.
 func GrantTypes() []string {
-	return []string{GrantPassword, GrantRefreshToken, GrantClientCredentials}
+	return []string{GrantAuthorizationCode, GrantPassword, GrantRefreshToken, GrantClientCredentials}
 }
 
 // AuthMethod is a token endpoint authentication method (RFC 7591 section 2).
@@ -58,6 +59,18 @@ type Client struct {
 	Scope      Scope
 	// Resources are the URIs it may ask for, the default one first.
 	Resources []string
+	// RedirectURIs are where answers of the authorization endpoint may go,
+	// PostLogoutRedirectURIs where a browser may go after a logout.
+	RedirectURIs           []string
+	PostLogoutRedirectURIs []string
+	// BackchannelLogoutURI is told of sessions that end (OpenID Connect
+	// Back-Channel Logout), unless it is empty.
+	BackchannelLogoutURI string
+	// IDTokenAlgorithm signs its ID tokens; "" stands for RS256.
+	IDTokenAlgorithm string
+	// PKCEOptional lets a confidential client begin a login without a code
+	// challenge (RFC 7636).
+	PKCEOptional bool
 	// AllowedOrigins are the web origins whose scripts may read its answers.
 	AllowedOrigins []string
 	// CookieDelivery puts refresh tokens into a cookie that no script reads,
@@ -129,13 +142,17 @@ func (c Client) scope() Scope {
 	return append(slices.Clone(c.Scope), ScopeAccount)
 }
 
-// resources returns the resource URIs that the client may ask for.
+// resources returns the resource URIs that the client may ask for: the
+// registered ones, and those that it has by being what it is.
 func (c Client) resources(issuer string) []string {
-	account := AccountResource(issuer)
-	if !c.FirstParty || slices.Contains(c.Resources, account) {
-		return c.Resources
+	uris := c.Resources
+	if account := AccountResource(issuer); c.FirstParty && !slices.Contains(uris, account) {
+		uris = append(slices.Clone(uris), account)
 	}
-	return append(slices.Clone(c.Resources), account)
+	if c.Scope.Has(ScopeOpenID) {
+		uris = append(slices.Clone(uris), UserInfoResource(issuer))
+	}
+	return uris
 }
 
 var (
@@ -166,12 +183,15 @@ func (c Client) Validate() error {
 			return invalidInput("scope %q: want visible ASCII without space, quotation mark and backslash", token)
 		}
 	}
-	for _, list := range [][]string{c.GrantTypes, c.Scope, c.Resources, c.AllowedOrigins} {
+	for _, list := range [][]string{c.GrantTypes, c.Scope, c.Resources, c.AllowedOrigins, c.RedirectURIs, c.PostLogoutRedirectURIs} {
 		for i, word := range list {
 			if slices.Contains(list[:i], word) {
 				return invalidInput("%q is given twice", word)
 			}
 		}
+	}
+	if err := c.validateRedirects(); err != nil {
+		return err
 	}
 	return c.validateWeb()
 }

@@ -15,6 +15,7 @@ func clientOK() authz.Client {
 	return authz.Client{
 		ID: "app", Name: "App", AuthMethod: authz.AuthAnySecret, FirstParty: true, Introspect: true, GrantTypes: authz.GrantTypes(),
 		Scope: authz.Scope{"read"}, Resources: []string{"https://api.example"}, AllowedOrigins: []string{"https://app.example"},
+		RedirectURIs: []string{"https://app.example/callback"},
 	}
 }
 

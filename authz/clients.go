@@ -262,6 +262,7 @@ func (c *Clients) endSessions(ctx context.Context, id string, cause Cause) error
 func (c Client) clone() Client {
 	c.Secrets, c.GrantTypes, c.Scope = slices.Clone(c.Secrets), slices.Clone(c.GrantTypes), slices.Clone(c.Scope)
 	c.Resources, c.AllowedOrigins = slices.Clone(c.Resources), slices.Clone(c.AllowedOrigins)
+	c.RedirectURIs, c.PostLogoutRedirectURIs = slices.Clone(c.RedirectURIs), slices.Clone(c.PostLogoutRedirectURIs)
 	return c
 }
 

@@ -8,8 +8,9 @@ import (
 
 // Code is the machine-readable kind of an expected failure. The first group
 // are the error codes of RFC 6749 section 5.2, RFC 8707 section 2 and RFC 7009
-// section 2.2.1; the second group belongs to administration, the third
-// to the account API, beginning with the codes of RFC 6750 section 3.1.
+// section 2.2.1; the second group belongs to the authorization endpoint, the
+// third to administration, the fourth to the account API, beginning with the
+// codes of RFC 6750 section 3.1.
 type Code string
 
 // The codes of expected failures.
@@ -22,6 +23,16 @@ const (
 	InvalidScope           Code = "invalid_scope"
 	InvalidTarget          Code = "invalid_target"
 	TemporarilyUnavailable Code = "temporarily_unavailable"
+
+	// Codes of the authorization endpoint alone (RFC 6749 section 4.1.2.1, OpenID
+	// Connect Core section 3.1.2.6).
+	AccessDenied             Code = "access_denied"
+	UnsupportedResponseType  Code = "unsupported_response_type"
+	LoginRequired            Code = "login_required"
+	ConsentRequired          Code = "consent_required"
+	RequestNotSupported      Code = "request_not_supported"
+	RequestURINotSupported   Code = "request_uri_not_supported"
+	RegistrationNotSupported Code = "registration_not_supported"
 
 	InvalidInput Code = "invalid_input"
 	NotFound     Code = "not_found"

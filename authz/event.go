@@ -17,6 +17,11 @@ type EventKind string
 const (
 	EventLoginSucceeded  EventKind = "login_succeeded"
 	EventLoginFailed     EventKind = "login_failed"
+	EventSessionStarted  EventKind = "session_started"
+	EventConsentGiven    EventKind = "consent_given"
+	EventConsentRevoked  EventKind = "consent_revoked"
+	EventLogoutDelivered EventKind = "logout_delivered"
+	EventLogoutFailed    EventKind = "logout_failed"
 	EventThrottled       EventKind = "throttled"
 	EventSessionEnded    EventKind = "session_ended"
 	EventReuseDetected   EventKind = "reuse_detected"
@@ -50,7 +55,8 @@ const (
 // EventKinds returns all kinds, in the order of their constants.
 func EventKinds() []EventKind {
 	return []EventKind{
-		EventLoginSucceeded, EventLoginFailed, EventThrottled, EventSessionEnded, EventReuseDetected, EventLostResponse, EventSessionRestored,
+		EventLoginSucceeded, EventLoginFailed, EventSessionStarted, EventConsentGiven, EventConsentRevoked, EventLogoutDelivered, EventLogoutFailed,
+		EventThrottled, EventSessionEnded, EventReuseDetected, EventLostResponse, EventSessionRestored,
 		EventRefreshRefused, EventWrongClient, EventTokenRevoked, EventUserCreated, EventUserChanged, EventUserBanned, EventUserUnbanned,
 		EventUserDeleted, EventRolesChanged, EventPasswordChanged, EventEmailChanged, EventClientCreated, EventClientChanged, EventSecretRotated,
 		EventClientDeleted, EventResourceCreated, EventResourceChanged, EventResourceDeleted, EventKeyCreated, EventKeyRotated,

@@ -1,5 +1,7 @@
 package authz
 
+import "slices"
+
 // Observer is told what was answered, for figures. Its methods return at once
 // and are safe for concurrent use.
 type Observer interface {
@@ -22,9 +24,7 @@ func (s *Service) observe(grantType string, response TokenResponse, err error) {
 	if s.Observer == nil {
 		return
 	}
-	switch grantType {
-	case GrantPassword, GrantRefreshToken, GrantClientCredentials:
-	default:
+	if !slices.Contains(GrantTypes(), grantType) {
 		grantType = otherGrant
 	}
 	outcome, cause := OutcomeOK, response.Cause

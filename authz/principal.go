@@ -21,7 +21,7 @@ var errToken = fail(InvalidToken, "The access token is not valid, or no longer."
 // of a session that was ended is refused at once. The error has code
 // InvalidToken or InsufficientScope.
 func (s *Service) Principal(ctx context.Context, token Secret, resource, scope string, device Device) (Principal, error) {
-	read, err := s.aliveToken(ctx, token, resource, scope)
+	read, err := s.aliveTokenFor(ctx, token, resource, scope)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -33,13 +33,19 @@ func (s *Service) Principal(ctx context.Context, token Secret, resource, scope s
 	}, nil
 }
 
-// aliveToken returns what an access token says that is meant for the resource,
-// was granted the scope, and is good at this moment.
-func (s *Service) aliveToken(ctx context.Context, token Secret, resource, scope string) (claims.AccessToken, error) {
+// aliveTokenFor returns what an access token says that is meant for the
+// resource, was granted the scope, and is good at this moment.
+func (s *Service) aliveTokenFor(ctx context.Context, token Secret, resource, scope string) (claims.AccessToken, error) {
 	read, ok := s.readAccessToken(token)
 	if !ok || read.Audience != resource {
 		return claims.AccessToken{}, errToken
 	}
+	return s.aliveToken(ctx, read, scope)
+}
+
+// aliveToken returns an access token that is good at this moment and was granted
+// the scope.
+func (s *Service) aliveToken(ctx context.Context, read claims.AccessToken, scope string) (claims.AccessToken, error) {
 	alive, err := s.introspectAccessToken(ctx, read)
 	if err != nil {
 		return claims.AccessToken{}, err

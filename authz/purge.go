@@ -20,6 +20,12 @@ type PurgeLimits struct {
 	// session of the console expires.
 	ActivityBefore time.Time
 	ConsoleBefore  time.Time
+	// BrowsersBefore compares with when a session of a browser expires,
+	// CodesBefore with when an authorization code does, PushedBefore with when a
+	// pushed request does.
+	BrowsersBefore time.Time
+	CodesBefore    time.Time
+	PushedBefore   time.Time
 	// ListsBefore compares with when a status list of sessions last gave away
 	// entries; only one that is full and has no session left goes.
 	ListsBefore time.Time
@@ -68,6 +74,7 @@ func (p *Purger) Tick(ctx context.Context) (int, error) {
 	limits := PurgeLimits{
 		FamiliesBefore: now.Add(-familyGrace), EventsBefore: now.Add(-p.EventRetention), DeniedBefore: now,
 		ConfirmationsBefore: now, ActivityBefore: now.Add(-activityKept), ConsoleBefore: now,
+		BrowsersBefore: now, CodesBefore: now.Add(-codeKept), PushedBefore: now,
 		ListsBefore: now.Add(-2 * leaseLife), Limit: purgeBatch,
 	}
 	total := 0

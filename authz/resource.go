@@ -80,6 +80,9 @@ func (r Resource) Validate() error {
 		if !validScopeToken(s.Name) {
 			return invalidInput("scope %q: want visible ASCII without space, quotation mark and backslash", s.Name)
 		}
+		if OpenIDScopes().Has(s.Name) {
+			return invalidInput("scope %q belongs to OpenID Connect: no resource defines it", s.Name)
+		}
 		if slices.ContainsFunc(r.Scopes[:i], func(o ResourceScope) bool { return o.Name == s.Name }) {
 			return invalidInput("scope %q is given twice", s.Name)
 		}
@@ -131,9 +134,15 @@ func parseResource(values []string) (string, error) {
 const (
 	accountPath     = "/account"
 	adminPath       = "/admin"
+	userInfoPath    = "/oauth/userinfo"
 	ScopeAccount    = "account"
 	ScopeAdminRead  = "admin:read"
 	ScopeAdminWrite = "admin:write"
+	// The scopes of OpenID Connect (OpenID Connect Core section 5.4 and 11).
+	ScopeOpenID        = "openid"
+	ScopeProfile       = "profile"
+	ScopeEmail         = "email"
+	ScopeOfflineAccess = "offline_access"
 	// RoleAdmin is the role without which no user gets an admin scope.
 	RoleAdmin = "admin"
 )
@@ -144,13 +153,28 @@ func AccountResource(issuer string) string { return strings.TrimSuffix(issuer, "
 // AdminResource returns the URI of the issuer's admin API.
 func AdminResource(issuer string) string { return strings.TrimSuffix(issuer, "/") + adminPath }
 
+// UserInfoResource returns the URI of the issuer's UserInfo endpoint. It is the
+// audience of access tokens that are for nothing else.
+func UserInfoResource(issuer string) string { return strings.TrimSuffix(issuer, "/") + userInfoPath }
+
+// OpenIDScopes returns the scopes of OpenID Connect. No resource may define
+// them.
+func OpenIDScopes() Scope {
+	return Scope{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeOfflineAccess}
+}
+
 // builtinResources are the resources that exist without being registered.
 func builtinResources(issuer string) []Resource {
 	adminOnly := []string{RoleAdmin}
+	var openID []ResourceScope
+	for _, name := range OpenIDScopes() {
+		openID = append(openID, ResourceScope{Name: name})
+	}
 	return []Resource{
 		{URI: AccountResource(issuer), Name: "Account", Algorithm: "RS256", Scopes: []ResourceScope{{Name: ScopeAccount}}},
 		{URI: AdminResource(issuer), Name: "Administration", Algorithm: "RS256", Scopes: []ResourceScope{
 			{Name: ScopeAdminRead, Roles: adminOnly}, {Name: ScopeAdminWrite, Roles: adminOnly},
 		}},
+		{URI: UserInfoResource(issuer), Name: "UserInfo", Algorithm: SigningAlgorithms()[0], Scopes: openID},
 	}
 }

@@ -51,6 +51,7 @@ type Service struct {
 	Now       func() time.Time
 	Registry  *Registry
 	Logins    LoginStore
+	Codes     CodeStore
 	Families  FamilyStore
 	Sessions  *Sessions
 	Denylist  DenyStore

@@ -6,13 +6,21 @@ import (
 	"time"
 )
 
-// Ending says which sessions end, and why. Exactly one of SessionID,
-// UserID, ClientID and All selects them.
+// Ending says which sessions end, and why. Exactly one of SessionID, UserID,
+// ClientID, BrowserID and All selects them, or UserID and ClientID together.
 type Ending struct {
 	SessionID string
 	UserID    string
 	ClientID  string
+	// BrowserID selects the sessions that began in a browser session, which ends
+	// with them. The clients of those that are spared are told all the same.
+	BrowserID string
 	All       bool
+	// Spare, unless empty, is a scope that spares a session that was granted it.
+	Spare string
+	// Browsers ends the browser sessions too in which the ended ones began:
+	// otherwise they could begin anew without the user.
+	Browsers bool
 	// Except is a session id that stays.
 	Except string
 	// Trim spares the newest Keep of the user's live sessions, and those that
@@ -28,6 +36,10 @@ type Ending struct {
 	// Limit bounds how many end in one transaction; zero stands for all.
 	Limit int
 }
+
+// OfUser reports whether all sessions of a user are meant, with which those in
+// the console and in browsers end.
+func (e Ending) OfUser() bool { return e.UserID != "" && e.ClientID == "" && !e.Trim }
 
 // Event returns what is stored beside the end of one session.
 func (e Ending) Event(sessionID, userID, clientID string) Event {
@@ -88,7 +100,7 @@ const endBatch = 500
 // must be set, Now is filled in.
 func (s *Sessions) End(ctx context.Context, ending Ending) (int, error) {
 	ending.Now = kept(s.Now)
-	if ending.ClientID == "" && !ending.All {
+	if !ending.All && (ending.ClientID == "" || ending.UserID != "") {
 		n, err := s.Store.EndSessions(ctx, ending)
 		if err != nil {
 			return n, fmt.Errorf("end sessions: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,10 @@ type TokenRequest struct {
 	Username     string
 	Password     Secret
 	RefreshToken Secret
+	// Code, RedirectURI and CodeVerifier are those of an authorization code.
+	Code         Secret
+	RedirectURI  string
+	CodeVerifier Secret
 	Scope        string
 	// Resources holds every value of the resource parameter (RFC 8707).
 	Resources []string
@@ -34,6 +39,8 @@ type TokenResponse struct {
 	Scope            Scope
 	RefreshToken     Secret
 	RefreshExpiresIn int64
+	// IDToken is empty unless a session began that was granted openid.
+	IDToken Secret
 	// InCookie: the refresh token goes into the client's cookie, not into the
 	// body.
 	InCookie bool
@@ -92,6 +99,8 @@ func (s *Service) token(ctx context.Context, request TokenRequest) (TokenRespons
 
 func (s *Service) grantToken(ctx context.Context, client Client, request TokenRequest) (TokenResponse, error) {
 	switch request.GrantType {
+	case GrantAuthorizationCode:
+		return s.codeGrant(ctx, client, request)
 	case GrantPassword:
 		return s.passwordGrant(ctx, client, request)
 	case GrantRefreshToken:
@@ -108,7 +117,7 @@ func (r TokenRequest) check() error {
 	}
 	values := append([]string{
 		r.GrantType, r.Username, r.Password.Reveal(), r.Scope, r.Credentials.ClientID, r.RefreshToken.Reveal(), r.Credentials.Secret.Reveal(),
-		r.Browser.RefreshToken.Reveal(),
+		r.Browser.RefreshToken.Reveal(), r.Code.Reveal(), r.RedirectURI, r.CodeVerifier.Reveal(),
 	}, r.Resources...)
 	for _, value := range values {
 		if !PlainText(value) {
@@ -122,7 +131,7 @@ func (s *Service) checkGrantType(client Client, grantType string) error {
 	switch {
 	case grantType == GrantPassword && !s.PasswordGrant:
 		return errGrantUnsupported
-	case grantType != GrantPassword && grantType != GrantRefreshToken && grantType != GrantClientCredentials:
+	case !slices.Contains(GrantTypes(), grantType):
 		return errGrantUnsupported
 	case !client.allows(grantType), grantType == GrantPassword && !client.FirstParty, grantType == GrantClientCredentials && client.Public():
 		return errGrantDenied
@@ -154,7 +163,9 @@ type target struct {
 // chooseTarget picks the resource of an access token: the named one, or the
 // first of candidates for which a token of wanted is defined and permitted, or
 // that defines no scope at all; with an empty wanted, the first one there is.
-// Its scope is what is wanted, defined and permitted.
+// Its scope is what is wanted, defined and permitted. The scopes of OpenID
+// Connect come with it wherever the token is for: clients ask the UserInfo
+// endpoint with the token that they got (OpenID Connect Core section 5.3.1).
 func (s *Service) chooseTarget(ctx context.Context, candidates []string, name string, wanted Scope, permitted permission) (target, error) {
 	for _, uri := range candidates {
 		if name != "" && uri != name {
@@ -167,10 +178,26 @@ func (s *Service) chooseTarget(ctx context.Context, candidates []string, name st
 		if err != nil {
 			return target{}, err
 		}
-		scope := wanted.Filter(func(token string) bool { return resource.scope().Has(token) && permitted(resource, token) })
-		if len(scope) > 0 || len(wanted) == 0 || len(resource.Scopes) == 0 {
-			return target{resource: resource, scope: scope}, nil
+		here := func(token string) bool { return resource.scope().Has(token) && permitted(resource, token) }
+		if slices.ContainsFunc(wanted, here) || len(wanted) == 0 || len(resource.Scopes) == 0 {
+			return s.targetAt(ctx, resource, candidates, wanted, here, permitted)
 		}
 	}
 	return target{}, errResourceDenied
+}
+
+// targetAt returns the target of a token for resource, of which here says what
+// it may hold.
+func (s *Service) targetAt(
+	ctx context.Context, resource Resource, candidates []string, wanted Scope, here func(token string) bool, permitted permission,
+) (target, error) {
+	uri := UserInfoResource(s.Issuer)
+	if !slices.Contains(candidates, uri) || resource.URI == uri {
+		return target{resource: resource, scope: wanted.Filter(here)}, nil
+	}
+	userInfo, err := s.Registry.Resource(ctx, uri)
+	scope := wanted.Filter(func(token string) bool {
+		return here(token) || (userInfo.scope().Has(token) && permitted(userInfo, token))
+	})
+	return target{resource: resource, scope: scope}, err
 }

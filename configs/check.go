@@ -63,6 +63,10 @@ func (c Config) checkAddresses(p *checker) {
 		_, addrErr := netip.ParseAddr(proxy)
 		p.require(prefixErr == nil || addrErr == nil, "trusted_proxies", "%q: want an address or a network such as 10.0.0.0/8", proxy)
 	}
+	for _, network := range c.Outbound.AllowedNetworks {
+		_, err := netip.ParsePrefix(network)
+		p.require(err == nil, "outbound.allowed_networks", "%q: want a network such as 10.0.0.0/8", network)
+	}
 	p.require((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls", "want both cert_file and key_file, or none")
 	p.file("tls.cert_file", c.TLS.CertFile)
 	p.file("tls.key_file", c.TLS.KeyFile)
@@ -186,6 +190,9 @@ func (c Config) checkRefresh(p *checker) {
 	p.require(c.AccessTokenTTL >= minTokenTTL && c.AccessTokenTTL <= maxTokenTTL, "access_token_ttl", "%s: want %s to %s", c.AccessTokenTTL, minTokenTTL, maxTokenTTL)
 	p.require(r.AbsoluteTTL >= time.Minute && r.AbsoluteTTL <= maxAbsolute, "refresh.absolute_ttl", "%s: want 1m to %s", r.AbsoluteTTL, maxAbsolute)
 	p.require(r.IdleTTL >= time.Minute && r.IdleTTL <= r.AbsoluteTTL, "refresh.idle_ttl", "%s: want 1m to refresh.absolute_ttl (%s)", r.IdleTTL, r.AbsoluteTTL)
+	b := c.Browser
+	p.require(b.AbsoluteTTL >= time.Minute && b.AbsoluteTTL <= maxAbsolute, "browser.absolute_ttl", "%s: want 1m to %s", b.AbsoluteTTL, maxAbsolute)
+	p.require(b.IdleTTL >= time.Minute && b.IdleTTL <= b.AbsoluteTTL, "browser.idle_ttl", "%s: want 1m to browser.absolute_ttl (%s)", b.IdleTTL, b.AbsoluteTTL)
 	p.require(r.Leeway >= 0 && r.Leeway <= maxLeeway && r.Leeway <= r.IdleTTL, "refresh.leeway", "%s: want 0s to %s and at most refresh.idle_ttl (%s)", r.Leeway, maxLeeway, r.IdleTTL)
 	p.require(r.LostResponseWindow >= r.Leeway && r.LostResponseWindow <= maxLost && r.LostResponseWindow <= r.IdleTTL, "refresh.lost_response_window",
 		"%s: want refresh.leeway (%s) to %s and at most refresh.idle_ttl (%s)", r.LostResponseWindow, r.Leeway, maxLost, r.IdleTTL)

@@ -6,6 +6,7 @@ package configs
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -23,6 +24,7 @@ type Config struct {
 	TLS               TLS           `koanf:"tls"`
 	AccessTokenTTL    time.Duration `koanf:"access_token_ttl"`
 	Refresh           Refresh       `koanf:"refresh"`
+	Browser           Browser       `koanf:"browser"`
 	Keys              Keys          `koanf:"keys"`
 	Status            Status        `koanf:"status"`
 	PasswordGrant     PasswordGrant `koanf:"password_grant"`
@@ -33,6 +35,7 @@ type Config struct {
 	Registration      Registration  `koanf:"registration"`
 	SMTP              SMTP          `koanf:"smtp"`
 	Events            Events        `koanf:"events"`
+	Outbound          Outbound      `koanf:"outbound"`
 	Admin             Listener      `koanf:"admin"`
 	Metrics           Listener      `koanf:"metrics"`
 	Tracing           Tracing       `koanf:"tracing"`
@@ -52,6 +55,18 @@ type Refresh struct {
 	Leeway             time.Duration `koanf:"leeway"`
 	LostResponseWindow time.Duration `koanf:"lost_response_window"`
 	LostResponseBudget int           `koanf:"lost_response_budget"`
+}
+
+// Browser says how long a browser stays logged in.
+type Browser struct {
+	IdleTTL     time.Duration `koanf:"idle_ttl"`
+	AbsoluteTTL time.Duration `koanf:"absolute_ttl"`
+}
+
+// Outbound says which networks the server may call at addresses that clients
+// have chosen, besides the public internet.
+type Outbound struct {
+	AllowedNetworks []string `koanf:"allowed_networks"`
 }
 
 // Keys holds the durations of signing keys.
@@ -152,6 +167,7 @@ func Default() Config {
 			IdleTTL: 168 * time.Hour, AbsoluteTTL: 2160 * time.Hour,
 			Leeway: 30 * time.Second, LostResponseWindow: 10 * time.Minute, LostResponseBudget: 3,
 		},
+		Browser:       Browser{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour},
 		Keys:          Keys{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, JWKSMaxAge: 10 * time.Minute},
 		Status:        Status{TTL: 30 * time.Second, Exp: 15 * time.Minute},
 		PasswordGrant: PasswordGrant{Enabled: true},
@@ -175,6 +191,21 @@ func (c Config) Database() string {
 		return c.DatabaseURL
 	}
 	return filepath.Join(c.DataDir, "chancery.db")
+}
+
+// OutboundNetworks returns the networks that may be called: the configured ones
+// and, on a machine to try things on, that machine.
+func (c Config) OutboundNetworks() []netip.Prefix {
+	var networks []netip.Prefix
+	for _, text := range c.Outbound.AllowedNetworks {
+		if network, err := netip.ParsePrefix(text); err == nil {
+			networks = append(networks, network)
+		}
+	}
+	if c.Development() {
+		networks = append(networks, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
+	}
+	return networks
 }
 
 // Development reports whether this is a machine to try things on: an http

@@ -37,7 +37,7 @@ func endConsole(tx *gorm.DB, ending authz.Ending) (bool, error) {
 	switch {
 	case ending.All:
 		update = endConsoleSessions(tx.Where(consoleLives), ending.Now)
-	case ending.UserID != "" && !ending.Trim:
+	case ending.OfUser():
 		update = tx.Model(&userRow{}).Where("id = ?", ending.UserID).UpdateColumn("console_epoch", gorm.Expr("console_epoch + 1"))
 	default:
 		return false, nil

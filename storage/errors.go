@@ -27,14 +27,16 @@ const (
 	sqliteCantOpen   = 14
 	sqliteUnique     = 2067
 	sqlitePrimaryKey = 1555
+	sqliteForeignKey = 787
 )
 
 // Codes of Postgres (SQLSTATE).
 const (
-	pgUnique   = "23505"
-	pgReadOnly = "25006"
-	pgSerial   = "40001"
-	pgDeadlock = "40P01"
+	pgUnique     = "23505"
+	pgForeignKey = "23503"
+	pgReadOnly   = "25006"
+	pgSerial     = "40001"
+	pgDeadlock   = "40P01"
 )
 
 // pgUnavailable are the SQLSTATE classes of a server that cannot answer now:
@@ -52,6 +54,8 @@ func translate(err error) error {
 		return authz.ErrNotFound
 	case isUnique(err):
 		return fmt.Errorf("%w: %w", authz.ErrConflict, err)
+	case isReference(err):
+		return fmt.Errorf("%w: %w", authz.ErrNotFound, err)
 	case isRetryable(err), isUnreachable(err):
 		return fmt.Errorf("%w: %w", authz.ErrUnavailable, err)
 	}
@@ -73,6 +77,13 @@ func isUnique(err error) bool {
 	var lite *sqlite.Error
 	return (errors.As(err, &pg) && pg.Code == pgUnique) ||
 		(errors.As(err, &lite) && (lite.Code() == sqliteUnique || lite.Code() == sqlitePrimaryKey))
+}
+
+// isReference reports whether what a row refers to is not there.
+func isReference(err error) bool {
+	var pg *pgconn.PgError
+	var lite *sqlite.Error
+	return (errors.As(err, &pg) && pg.Code == pgForeignKey) || (errors.As(err, &lite) && lite.Code() == sqliteForeignKey)
 }
 
 // isRetryable reports whether the database took nothing of the transaction and

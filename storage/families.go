@@ -65,6 +65,10 @@ func (r familyRow) family() authz.Family {
 // makes a ban or a change of roles that races with the login wait for it, and
 // then reach the session.
 func (db *DB) InsertFamily(ctx context.Context, f authz.Family, epoch int64) error {
+	return db.statement(ctx, func(tx *gorm.DB) error { return db.insertFamily(tx, f, epoch) })
+}
+
+func (db *DB) insertFamily(tx *gorm.DB, f authz.Family, epoch int64) error {
 	insert := "INSERT INTO refresh_families (" + familyColumns + ") " +
 		"SELECT ?, ?, ?, id, ?, ?, roles, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, 0, 0, ?, ?, ?, ? FROM users " +
 		"WHERE id = ? AND auth_epoch = ? AND disabled_at = 0 AND banned_until <= ? " +
@@ -74,13 +78,11 @@ func (db *DB) InsertFamily(ctx context.Context, f authz.Family, epoch int64) err
 			"SELECT ?, ?::bytea, ?, id, ?, ?, roles, ?, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint,", 1)
 		insert = strings.Replace(insert, "0, 0, 0, ?, ?, ?, ?", "0, 0, 0, ?, ?::bigint, ?, ?", 1) + " FOR SHARE"
 	}
-	return db.statement(ctx, func(tx *gorm.DB) error {
-		result := tx.Exec(insert, f.SessionID, f.HandleHash[:], f.ClientID,
-			words(f.Scope), words(f.Resources), words(f.AMR), millis(f.AuthTime), millis(f.CreatedAt), int64(f.Generation), millis(f.RotatedAt),
-			millis(f.IdleExpiresAt), millis(f.AbsoluteExpiresAt), f.Status.List, f.Status.Index, f.Device.Address, f.Device.UserAgent,
-			f.UserID, epoch, millis(f.CreatedAt), f.ClientID)
-		return one(result, authz.ErrNotFound)
-	})
+	result := tx.Exec(insert, f.SessionID, f.HandleHash[:], f.ClientID,
+		words(f.Scope), words(f.Resources), words(f.AMR), millis(f.AuthTime), millis(f.CreatedAt), int64(f.Generation), millis(f.RotatedAt),
+		millis(f.IdleExpiresAt), millis(f.AbsoluteExpiresAt), f.Status.List, f.Status.Index, f.Device.Address, f.Device.UserAgent,
+		f.UserID, epoch, millis(f.CreatedAt), f.ClientID)
+	return one(result, authz.ErrNotFound)
 }
 
 // swapSQL is the one statement of a rotation. Its condition is the d = 0 line
@@ -192,9 +194,13 @@ func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	condition, value := selection(ending)
+	condition, values := selection(ending)
 	condition += " AND revoked_at IS NULL AND sid <> ?"
-	values := []any{value, ending.Except}
+	values = append(values, ending.Except)
+	if ending.Spare != "" {
+		condition += " AND ' ' || scope || ' ' NOT LIKE ?"
+		values = append(values, "% "+ending.Spare+" %")
+	}
 	if ending.Trim {
 		live := "user_id = ? AND revoked_at IS NULL AND idle_expires_at > ? AND absolute_expires_at > ?"
 		condition += " AND " + live + " AND sid NOT IN (SELECT sid FROM refresh_families WHERE " + live + " ORDER BY created_at DESC, sid DESC LIMIT ?)"
@@ -228,21 +234,31 @@ func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
 	if err := db.endStatuses(tx, statuses...); err != nil {
 		return 0, err
 	}
+	if err := tellClients(tx, ending, ended); err != nil {
+		return 0, err
+	}
+	if err := endBrowsers(tx, ending, ended); err != nil {
+		return 0, err
+	}
 	return len(ended), insertEvents(tx, events...)
 }
 
 // selection returns the condition that picks the sessions. An ending that
 // selects nothing ends nothing.
-func selection(ending authz.Ending) (condition string, value any) {
+func selection(ending authz.Ending) (condition string, values []any) {
 	switch {
 	case ending.SessionID != "":
-		return "sid = ?", ending.SessionID
+		return "sid = ?", []any{ending.SessionID}
+	case ending.BrowserID != "":
+		return "sid IN (SELECT sid FROM browser_families WHERE browser_id = ?)", []any{ending.BrowserID}
+	case ending.UserID != "" && ending.ClientID != "":
+		return "user_id = ? AND client_id = ?", []any{ending.UserID, ending.ClientID}
 	case ending.UserID != "":
-		return "user_id = ?", ending.UserID
+		return "user_id = ?", []any{ending.UserID}
 	case ending.ClientID != "":
-		return "client_id = ?", ending.ClientID
+		return "client_id = ?", []any{ending.ClientID}
 	case ending.All:
-		return "created_at <= ?", millis(ending.Now) // those that begin meanwhile are not meant
+		return "created_at <= ?", []any{millis(ending.Now)} // those that begin meanwhile are not meant
 	}
-	return "sid = ?", ""
+	return "sid = ?", []any{""}
 }

@@ -24,15 +24,20 @@ func (db *DB) AcquireLease(ctx context.Context, name, holder string, now, until 
 
 // Purge implements authz.PurgeStore.
 func (db *DB) Purge(ctx context.Context, limits authz.PurgeLimits) (int, error) {
-	total := 0
+	total, err := db.purgeFamilies(ctx, limits)
+	if err != nil {
+		return total, err
+	}
 	for _, kind := range []struct {
 		sql    string
 		before time.Time
 	}{
-		{"DELETE FROM refresh_families WHERE sid IN (SELECT sid FROM refresh_families WHERE absolute_expires_at < ? ORDER BY absolute_expires_at LIMIT ?)", limits.FamiliesBefore},
 		{"DELETE FROM denied_tokens WHERE jti IN (SELECT jti FROM denied_tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.DeniedBefore},
 		{"DELETE FROM account_confirmations WHERE hash IN (SELECT hash FROM account_confirmations WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.ConfirmationsBefore},
 		{"DELETE FROM console_sessions WHERE token IN (SELECT token FROM console_sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.ConsoleBefore},
+		{"DELETE FROM browser_sessions WHERE hash IN (SELECT hash FROM browser_sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.BrowsersBefore},
+		{"DELETE FROM authorization_codes WHERE hash IN (SELECT hash FROM authorization_codes WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.CodesBefore},
+		{"DELETE FROM pushed_requests WHERE hash IN (SELECT hash FROM pushed_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.PushedBefore},
 		{"DELETE FROM activity WHERE (minute, kind) IN (SELECT minute, kind FROM activity WHERE minute < ? ORDER BY minute LIMIT ?)", limits.ActivityBefore},
 		{"DELETE FROM security_events WHERE id IN (SELECT id FROM security_events WHERE time < ? ORDER BY time LIMIT ?)", limits.EventsBefore},
 	} {
@@ -47,4 +52,25 @@ func (db *DB) Purge(ctx context.Context, limits authz.PurgeLimits) (int, error) 
 	}
 	retired, err := db.retireLists(ctx, limits)
 	return total + retired, err
+}
+
+// purgeFamilies deletes sessions together with what is known of where they
+// began.
+func (db *DB) purgeFamilies(ctx context.Context, limits authz.PurgeLimits) (int, error) {
+	var gone []familyRow
+	err := db.transaction(ctx, func(tx *gorm.DB) error {
+		gone = nil // when it is tried again
+		old := "SELECT sid FROM refresh_families WHERE absolute_expires_at < ? ORDER BY absolute_expires_at LIMIT ?"
+		deleted := tx.Raw("DELETE FROM refresh_families WHERE sid IN ("+old+") RETURNING sid", millis(limits.FamiliesBefore), limits.Limit).Scan(&gone)
+		if deleted.Error != nil {
+			return deleted.Error
+		}
+		for batch := range batches(gone) {
+			if err := tx.Where("sid IN ?", batch).Delete(&browserFamilyRow{}).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return len(gone), err
 }

@@ -13,31 +13,36 @@ import (
 )
 
 type clientRow struct {
-	ID                   string `gorm:"primaryKey"`
-	Name                 string
-	AuthMethod           string
-	Secrets              string
-	FirstParty           bool
-	Introspect           bool
-	GrantTypes           string
-	Scope                string
-	Resources            string
-	AllowedOrigins       string
-	RefreshTokenDelivery string
-	EmailVerificationURI string `gorm:"column:email_verification_uri"`
-	PasswordResetURI     string `gorm:"column:password_reset_uri"`
-	IdleTTL              *int64 `gorm:"column:idle_ttl"`
-	AbsoluteTTL          *int64 `gorm:"column:absolute_ttl"`
-	Leeway               *int64
-	LostResponseWindow   *int64
-	LostResponseBudget   *int
-	StatusList           string
-	StatusIndex          uint32
-	DisabledAt           int64
-	TokensNotBefore      int64
-	CreatedAt            int64 `gorm:"autoCreateTime:false"`
-	UpdatedAt            int64 `gorm:"autoUpdateTime:false"`
-	Version              int64
+	ID                     string `gorm:"primaryKey"`
+	Name                   string
+	AuthMethod             string
+	Secrets                string
+	FirstParty             bool
+	Introspect             bool
+	GrantTypes             string
+	Scope                  string
+	Resources              string
+	RedirectURIs           string `gorm:"column:redirect_uris"`
+	PostLogoutRedirectURIs string `gorm:"column:post_logout_redirect_uris"`
+	BackchannelLogoutURI   string
+	IDTokenAlgorithm       string
+	PKCEOptional           bool `gorm:"column:pkce_optional"`
+	AllowedOrigins         string
+	RefreshTokenDelivery   string
+	EmailVerificationURI   string `gorm:"column:email_verification_uri"`
+	PasswordResetURI       string `gorm:"column:password_reset_uri"`
+	IdleTTL                *int64 `gorm:"column:idle_ttl"`
+	AbsoluteTTL            *int64 `gorm:"column:absolute_ttl"`
+	Leeway                 *int64
+	LostResponseWindow     *int64
+	LostResponseBudget     *int
+	StatusList             string
+	StatusIndex            uint32
+	DisabledAt             int64
+	TokensNotBefore        int64
+	CreatedAt              int64 `gorm:"autoCreateTime:false"`
+	UpdatedAt              int64 `gorm:"autoUpdateTime:false"`
+	Version                int64
 }
 
 // TableName names the table of clientRow.
@@ -67,6 +72,8 @@ func newClientRow(c authz.Client) (clientRow, error) {
 	return clientRow{
 		ID: c.ID, Name: c.Name, AuthMethod: string(c.AuthMethod), Secrets: string(encoded), FirstParty: c.FirstParty, Introspect: c.Introspect,
 		GrantTypes: words(c.GrantTypes), Scope: words(c.Scope), Resources: words(c.Resources), AllowedOrigins: words(c.AllowedOrigins),
+		RedirectURIs: words(c.RedirectURIs), PostLogoutRedirectURIs: words(c.PostLogoutRedirectURIs), BackchannelLogoutURI: c.BackchannelLogoutURI,
+		IDTokenAlgorithm: c.IDTokenAlgorithm, PKCEOptional: c.PKCEOptional,
 		RefreshTokenDelivery: c.Delivery(), EmailVerificationURI: c.EmailVerificationURI, PasswordResetURI: c.PasswordResetURI,
 		IdleTTL: durationMillis(c.Refresh.IdleTTL), AbsoluteTTL: durationMillis(c.Refresh.AbsoluteTTL), Leeway: durationMillis(c.Refresh.Leeway),
 		LostResponseWindow: durationMillis(c.Refresh.LostResponseWindow), LostResponseBudget: c.Refresh.LostResponseBudget,
@@ -89,6 +96,8 @@ func (r clientRow) client() (authz.Client, error) {
 	return authz.Client{
 		ID: r.ID, Name: r.Name, AuthMethod: authz.AuthMethod(r.AuthMethod), Secrets: secrets, FirstParty: r.FirstParty, Introspect: r.Introspect,
 		GrantTypes: strings.Fields(r.GrantTypes), Scope: strings.Fields(r.Scope), Resources: strings.Fields(r.Resources), AllowedOrigins: strings.Fields(r.AllowedOrigins),
+		RedirectURIs: strings.Fields(r.RedirectURIs), PostLogoutRedirectURIs: strings.Fields(r.PostLogoutRedirectURIs),
+		BackchannelLogoutURI: r.BackchannelLogoutURI, IDTokenAlgorithm: r.IDTokenAlgorithm, PKCEOptional: r.PKCEOptional,
 		CookieDelivery: r.RefreshTokenDelivery == authz.DeliveryCookie, EmailVerificationURI: r.EmailVerificationURI, PasswordResetURI: r.PasswordResetURI,
 		Refresh: authz.RefreshOverrides{
 			IdleTTL: millisDuration(r.IdleTTL), AbsoluteTTL: millisDuration(r.AbsoluteTTL), Leeway: millisDuration(r.Leeway),

@@ -56,20 +56,26 @@ const (
 		"banned_until, ban_reason, created_at, updated_at"
 	// fromUsers finds the name before the address, by the unique index of
 	// either.
-	fromUsers = " FROM users WHERE name = ? OR (email_name = ? AND email_verified_at <> 0) ORDER BY CASE WHEN name = ? THEN 0 ELSE 1 END LIMIT 1"
-	loginSQL  = "SELECT " + userColumns + ", (SELECT count(*) FROM refresh_families f WHERE f.user_id = users.id AND f.revoked_at IS NULL " +
-		"AND f.idle_expires_at > ? AND f.absolute_expires_at > ?) AS sessions" + fromUsers
+	fromUsers    = " FROM users WHERE name = ? OR (email_name = ? AND email_verified_at <> 0) ORDER BY CASE WHEN name = ? THEN 0 ELSE 1 END LIMIT 1"
+	userSessions = "SELECT " + userColumns + ", (SELECT count(*) FROM refresh_families f WHERE f.user_id = users.id AND f.revoked_at IS NULL " +
+		"AND f.idle_expires_at > ? AND f.absolute_expires_at > ?) AS sessions"
 )
 
 // UserForLogin implements authz.LoginStore.
 func (db *DB) UserForLogin(ctx context.Context, name string, now time.Time) (authz.User, int, error) {
+	return db.userWithSessions(ctx, fromUsers, now, name, name, name)
+}
+
+// userWithSessions returns the user that a clause selects, and how many live
+// sessions he has.
+func (db *DB) userWithSessions(ctx context.Context, from string, now time.Time, values ...any) (authz.User, int, error) {
 	var row struct {
 		User     userRow `gorm:"embedded"`
 		Sessions int
 	}
 	ms := millis(now)
 	err := db.query(ctx, func(tx *gorm.DB) error {
-		return one(tx.Raw(loginSQL, ms, ms, name, name, name).Scan(&row), authz.ErrNotFound)
+		return one(tx.Raw(userSessions+from, append([]any{ms, ms}, values...)...).Scan(&row), authz.ErrNotFound)
 	})
 	return row.User.user(), row.Sessions, err
 }
@@ -182,9 +188,9 @@ func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 	// Without the user they are good for nothing. Deleted within the
 	// transaction they would be locked in the other order than when they are
 	// used; what is left by an error here is purged within a day.
-	_ = db.statement(context.WithoutCancel(ctx), func(tx *gorm.DB) error {
-		return tx.Where("user_id = ?", change.UserID).Delete(&confirmationRow{}).Error
-	})
+	for _, row := range []any{&confirmationRow{}, &browserSessionRow{}} {
+		_ = db.statement(context.WithoutCancel(ctx), func(tx *gorm.DB) error { return tx.Where("user_id = ?", change.UserID).Delete(row).Error })
+	}
 	return nil
 }
 

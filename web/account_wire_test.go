@@ -42,7 +42,7 @@ func TestAccountOtherMethodsAndPaths(t *testing.T) {
 	token := s.bearer(bob)
 	for _, route := range accountRoutes() {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE"} {
-			if method == route.method {
+			if method == route.method || (method == http.MethodGet && route.path == "") { // where the page of connected apps is
 				continue
 			}
 			a := s.call(method, route.path, token, nil)

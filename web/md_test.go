@@ -205,7 +205,11 @@ func TestMD03_HEAD(t *testing.T) {
 
 func TestMD04_Members(t *testing.T) {
 	want := map[string]any{
-		"issuer": issuer, "jwks_uri": issuer + jwksURL, "response_types_supported": []any{},
+		"issuer": issuer, "jwks_uri": issuer + jwksURL,
+		"authorization_endpoint": issuer + "/oauth/authorize", "userinfo_endpoint": issuer + "/oauth/userinfo", "end_session_endpoint": issuer + "/oauth/logout",
+		"pushed_authorization_request_endpoint": issuer + "/oauth/par", "authorization_response_iss_parameter_supported": true,
+		"request_parameter_supported": false, "request_uri_parameter_supported": false, "claims_parameter_supported": false,
+		"backchannel_logout_supported": true, "backchannel_logout_session_supported": true,
 		"token_endpoint": issuer + tokenURL, "revocation_endpoint": issuer + revokeURL, "introspection_endpoint": issuer + introspectURL,
 	}
 	document := metadata(t, newServer(t), metadataURL)
@@ -215,9 +219,13 @@ func TestMD04_Members(t *testing.T) {
 		}
 	}
 	for name, values := range map[string][]string{
-		"scopes_supported":                              {"manage", "other", "read", "write"},
+		"scopes_supported":                              {"email", "manage", "offline_access", "openid", "other", "profile", "read", "write"},
+		"response_types_supported":                      {"code"},
+		"response_modes_supported":                      {"form_post", "query"},
+		"code_challenge_methods_supported":              {"S256"},
+		"prompt_values_supported":                       {"consent", "login", "none", "select_account"},
 		"protected_resources":                           {apiURI, otherURI},
-		"grant_types_supported":                         {"client_credentials", "password", "refresh_token"},
+		"grant_types_supported":                         {"authorization_code", "client_credentials", "password", "refresh_token"},
 		"token_endpoint_auth_methods_supported":         {"client_secret_basic", "client_secret_post", "none"},
 		"revocation_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post", "none"},
 		"introspection_endpoint_auth_methods_supported": {"client_secret_basic", "client_secret_post"},
@@ -256,25 +264,24 @@ func TestMD05_EmptyMembersOmitted(t *testing.T) {
 	document := metadata(t, s, metadataURL)
 	for name, value := range document {
 		list, isList := value.([]any)
-		if value == nil || value == "" || (isList && len(list) == 0 && name != "response_types_supported") {
+		if value == nil || value == "" || (isList && len(list) == 0) {
 			t.Errorf("%s = %v, want it omitted", name, value)
 		}
 	}
-	// The exception: required, although there are none before /authorize.
-	if got := strs(t, document, "response_types_supported"); len(got) != 0 {
-		t.Errorf("response_types_supported = %q, want []", got)
-	}
-	for _, name := range []string{"scopes_supported", "protected_resources"} {
-		if value, ok := document[name]; ok {
-			t.Errorf("%s = %v, want it omitted", name, value)
-		}
+	if value, ok := document["protected_resources"]; ok {
+		t.Errorf("protected_resources = %v, want it omitted", value)
 	}
 }
 
-func TestMD06_NoOpenIDYet(t *testing.T) {
+func TestMD06_OpenID(t *testing.T) {
 	document := metadata(t, newServer(t), openidURL)
-	if scopes := strs(t, document, "scopes_supported"); slices.Contains(scopes, "openid") {
-		t.Errorf("scopes_supported = %q holds openid, but no id_token is issued", scopes)
+	if algorithms := strs(t, document, "id_token_signing_alg_values_supported"); !slices.Contains(algorithms, "RS256") {
+		t.Errorf("id_token_signing_alg_values_supported = %q, want RS256 among them", algorithms)
+	}
+	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "subject_types_supported", "response_types_supported"} {
+		if document[name] == nil {
+			t.Errorf("%s is missing", name)
+		}
 	}
 }
 
@@ -285,11 +292,19 @@ func TestMD07_AdvertisedEndpointsWork(t *testing.T) {
 		if !strings.HasSuffix(name, "_endpoint") {
 			continue
 		}
-		a := s.as("robot", pathOf(t, document, name), "grant_type", "client_credentials", "token", "unknown")
-		if name == "status_list_aggregation_endpoint" {
-			a = s.get(pathOf(t, document, name))
+		path := pathOf(t, document, name)
+		switch name {
+		case "authorization_endpoint":
+			wantAnswer(t, s.get(path), http.StatusBadRequest, "")
+		case "userinfo_endpoint":
+			wantAnswer(t, s.get(path), http.StatusUnauthorized, "missing_token")
+		case "pushed_authorization_request_endpoint":
+			wantAnswer(t, s.as("robot", path), http.StatusBadRequest, "invalid_request")
+		case "status_list_aggregation_endpoint", "end_session_endpoint":
+			wantAnswer(t, s.get(path), http.StatusOK, "")
+		default:
+			wantAnswer(t, s.as("robot", path, "grant_type", "client_credentials", "token", "unknown"), http.StatusOK, "")
 		}
-		wantAnswer(t, a, http.StatusOK, "")
 	}
 	wantAnswer(t, s.get(pathOf(t, document, "jwks_uri")), http.StatusOK, "")
 }

@@ -384,7 +384,7 @@ func TestTE10_GrantType(t *testing.T) {
 	for _, row := range []struct{ name, client, grant, code string }{
 		{"missing", "app", "", "invalid_request"},
 		{"unknown", "app", "urn:example:unknown", "unsupported_grant_type"},
-		{"not on yet", "app", "authorization_code", "unsupported_grant_type"},
+		{"code by a client without it", "app", "authorization_code", "unauthorized_client"},
 		{"upper case", "app", "PASSWORD", "unsupported_grant_type"},
 		{"title case", "robot", "Client_Credentials", "unsupported_grant_type"},
 		{"trailing space", "app", "password ", "unsupported_grant_type"},

@@ -18,6 +18,7 @@ import (
 	"chancery/web/assets"
 	"chancery/web/console"
 	"chancery/web/oauth"
+	"chancery/web/oidc"
 	"chancery/web/respond"
 	"chancery/web/status"
 	"chancery/web/wellknown"
@@ -50,6 +51,9 @@ type Options struct {
 	Service oauth.Service
 	// Accounts answers the account API.
 	Accounts *authz.Accounts
+	// Authorizations and Browsers answer those who log in with a browser.
+	Authorizations *authz.Authorizations
+	Browsers       *authz.Browsers
 	// Registry answers for clients' origins and the registered resources.
 	Registry *authz.Registry
 	// Administration is what the admin API and the console work on.
@@ -175,7 +179,7 @@ func (m *mounting) site() (*site, error) {
 func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
 	o := m.options
 	endpoints := &oauth.Endpoints{
-		Service: o.Service, Clients: o.Registry, Respond: m.respond, Now: o.Now, PasswordGrant: o.PasswordGrant,
+		Service: o.Service, Pusher: o.Authorizations, Clients: o.Registry, Respond: m.respond, Now: o.Now, PasswordGrant: o.PasswordGrant,
 		Cookies: oauth.Cookies{Path: m.base + "/oauth", Secure: m.https},
 	}
 	members := endpoints.Mount(s.router, o.Issuer)
@@ -185,6 +189,14 @@ func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
 	maps.Copy(members, statuses.Mount(s.router, s.free)) // only the stream takes as long as its listener wants
 	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Respond: m.respond}
 	accounts.Mount(s.router)
+	logins, err := oidc.Mount(s.router, oidc.Options{
+		Authorizations: o.Authorizations, Browsers: o.Browsers, Users: o.Accounts, Resources: o.Registry, Origins: o.Registry, Respond: m.respond,
+		Issuer: o.Issuer, Base: m.base, Secure: m.https,
+	})
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(members, logins)
 	documents := &wellknown.Documents{Issuer: o.Issuer, Keys: o.Keys, Resources: o.Registry, Respond: m.respond, MaxAge: o.JWKSMaxAge}
 	if o.Metrics != nil {
 		mountMetrics(s.hosted, o.Metrics)

@@ -33,6 +33,11 @@ type Store interface {
 	authz.PurgeStore
 	authz.ActivityStore
 	authz.AdminStore
+	authz.BrowserSessionStore
+	authz.CodeStore
+	authz.AuthorizationStore
+	authz.ConsentStore
+	authz.LogoutStore
 }
 
 // Memory is a Store that forgets everything with the process. It is safe for
@@ -52,6 +57,7 @@ type Memory struct {
 	once          map[string]bool
 	leases        map[string]workLease
 	activity      map[activityKey]int64
+	browserState
 	// Down, when set, is returned by every method: the database cannot answer.
 	Down error
 	// Calls counts the calls of every method by its name.
@@ -69,7 +75,7 @@ func NewMemory() *Memory {
 		clients: map[string]authz.Client{}, resources: map[string]authz.Resource{}, users: map[string]authz.User{},
 		families: map[authz.Hash]authz.Family{}, denied: map[string]time.Time{}, confirmations: map[authz.Hash]authz.Confirmation{}, once: map[string]bool{},
 		ended:  map[authz.StatusRef]bool{},
-		leases: map[string]workLease{}, activity: map[activityKey]int64{}, Calls: map[string]int{},
+		leases: map[string]workLease{}, activity: map[activityKey]int64{}, Calls: map[string]int{}, browserState: newBrowserState(),
 	}
 }
 

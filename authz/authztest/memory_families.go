@@ -115,32 +115,51 @@ func (m *Memory) EndSessions(ctx context.Context, ending authz.Ending) (int, err
 }
 
 func (m *Memory) endSessions(ending authz.Ending) int {
-	if user, ok := m.users[ending.UserID]; ok && !ending.Trim {
+	if user, ok := m.users[ending.UserID]; ok && ending.OfUser() {
 		user.ConsoleEpoch++
 		m.users[user.ID] = user
 	}
 	n, spared := 0, m.newest(ending)
+	var ended []authz.Family
 	for hash, family := range m.families {
 		if ending.Trim && (spared[family.SessionID] || family.State(ending.Now) != "") {
 			continue
 		}
-		selected := (ending.All && !family.CreatedAt.After(ending.Now)) || (ending.SessionID != "" && family.SessionID == ending.SessionID) ||
-			(ending.UserID != "" && family.UserID == ending.UserID) || (ending.ClientID != "" && family.ClientID == ending.ClientID)
-		if !selected || family.SessionID == ending.Except || !family.RevokedAt.IsZero() || (ending.Limit > 0 && n == ending.Limit) {
+		if !m.selected(ending, family) || family.SessionID == ending.Except || !family.RevokedAt.IsZero() || (ending.Limit > 0 && n == ending.Limit) {
 			continue
 		}
 		family.RevokedAt, family.RevokedCause = ending.Now, ending.Cause
 		m.families[hash] = family
 		m.endStatus(family.Status)
 		m.append(ending.Event(family.SessionID, family.UserID, family.ClientID))
+		ended = append(ended, family)
 		n++
 	}
-	if _, ok := m.users[ending.UserID]; ok && !ending.Trim && n == 0 && ending.Cause == authz.CauseAdmin {
+	m.afterEnding(ending, ended)
+	if _, ok := m.users[ending.UserID]; ok && ending.OfUser() && n == 0 && ending.Cause == authz.CauseAdmin {
 		event := ending.Event("", ending.UserID, authz.ConsoleClientID)
 		event.Detail = "those in the console, if there were any"
 		m.append(event)
 	}
 	return n
+}
+
+func (m *Memory) selected(ending authz.Ending, family authz.Family) bool {
+	if family.Scope.Has(ending.Spare) {
+		return false
+	}
+	ofUser, ofClient := family.UserID == ending.UserID, family.ClientID == ending.ClientID
+	switch {
+	case ending.SessionID != "":
+		return family.SessionID == ending.SessionID
+	case ending.BrowserID != "":
+		return m.begun[family.SessionID] == ending.BrowserID
+	case ending.UserID != "":
+		return ofUser && (ofClient || ending.ClientID == "")
+	case ending.ClientID != "":
+		return ofClient
+	}
+	return ending.All && !family.CreatedAt.After(ending.Now)
 }
 
 // newest returns the sessions that an ending with Keep spares.

@@ -31,6 +31,7 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 	for hash, family := range m.families {
 		if family.AbsoluteExpiresAt.Before(limits.FamiliesBefore) && families < limits.Limit {
 			delete(m.families, hash)
+			delete(m.begun, family.SessionID)
 			families++
 		}
 	}
@@ -46,6 +47,9 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 			confirmations++
 		}
 	}
+	browsers := purgeRows(m.browsers, limits.Limit, func(s authz.BrowserSession) bool { return s.ExpiresAt.Before(limits.BrowsersBefore) }) +
+		purgeRows(m.codes, limits.Limit, func(c authz.AuthorizationCode) bool { return c.ExpiresAt.Before(limits.CodesBefore) }) +
+		purgeRows(m.pushed, limits.Limit, func(p authz.PushedRequest) bool { return p.ExpiresAt.Before(limits.PushedBefore) })
 	minutes := 0
 	for key := range m.activity {
 		if time.UnixMilli(key.minute).Before(limits.ActivityBefore) && minutes < limits.Limit {
@@ -61,5 +65,17 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 		}
 		return old
 	})
-	return families + denied + events + confirmations + minutes + m.retireLists(limits), nil
+	return families + denied + events + confirmations + minutes + browsers + m.retireLists(limits), nil
+}
+
+// purgeRows deletes at most limit rows that are over, and returns how many.
+func purgeRows[V any](rows map[authz.Hash]V, limit int, over func(V) bool) int {
+	n := 0
+	for hash, row := range rows {
+		if n < limit && over(row) {
+			delete(rows, hash)
+			n++
+		}
+	}
+	return n
 }

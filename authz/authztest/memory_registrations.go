@@ -92,6 +92,7 @@ func (m *Memory) DeleteClient(ctx context.Context, id string, event authz.Event)
 		return authz.ErrNotFound
 	}
 	delete(m.clients, id)
+	maps.DeleteFunc(m.consents, func(key [2]string, _ authz.Consent) bool { return key[1] == id })
 	m.registered(event)
 	return nil
 }

@@ -20,13 +20,17 @@ func (m *Memory) UserForLogin(ctx context.Context, name string, now time.Time) (
 	if !ok {
 		return authz.User{}, 0, authz.ErrNotFound
 	}
+	return user, m.liveSessions(user.ID, now), nil
+}
+
+func (m *Memory) liveSessions(userID string, now time.Time) int {
 	sessions := 0
 	for _, family := range m.families {
-		if family.UserID == user.ID && family.State(now) == "" {
+		if family.UserID == userID && family.State(now) == "" {
 			sessions++
 		}
 	}
-	return user, sessions, nil
+	return sessions
 }
 
 func (m *Memory) userByLogin(name string) (authz.User, bool) {
@@ -104,6 +108,10 @@ func (m *Memory) InsertFamily(ctx context.Context, family authz.Family, epoch in
 	if err := m.begin(ctx, "InsertFamily"); err != nil {
 		return err
 	}
+	return m.insertFamily(family, epoch)
+}
+
+func (m *Memory) insertFamily(family authz.Family, epoch int64) error {
 	user, ok := m.users[family.UserID]
 	client, registered := m.clients[family.ClientID]
 	if !ok || user.AuthEpoch != epoch || !user.Active(family.CreatedAt) || !registered || !client.DisabledAt.IsZero() {
@@ -234,6 +242,8 @@ func (m *Memory) DeleteUser(ctx context.Context, change authz.UserChange) error 
 			}
 		}
 		delete(m.users, user.ID)
+		maps.DeleteFunc(m.consents, func(key [2]string, _ authz.Consent) bool { return key[0] == user.ID })
+		maps.DeleteFunc(m.browsers, func(_ authz.Hash, s authz.BrowserSession) bool { return s.UserID == user.ID })
 		for i, event := range m.events {
 			if (event.UserID == user.ID && event.Actor == "") || event.Actor == user.ID {
 				m.events[i].Device = authz.Device{}

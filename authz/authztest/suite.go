@@ -26,7 +26,7 @@ type suiteCase struct {
 // Suite runs every case against a fresh store that open returns. No store may
 // leave a case out.
 func Suite(t *testing.T, open func(t *testing.T) Store) {
-	for _, c := range slices.Concat(registrationCases(), accountCases(), sessionCases(), otherCases()) {
+	for _, c := range slices.Concat(registrationCases(), accountCases(), sessionCases(), browserCases(), otherCases()) {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
 }
@@ -110,6 +110,27 @@ func sessionCases() []suiteCase {
 	}
 }
 
+// browserCases are about logging in with a browser.
+func browserCases() []suiteCase {
+	return []suiteCase{
+		{"Browsers/StoredWhole", browserStoredWhole},
+		{"Browsers/LogoutSparesOfflineAccess", browserLogout},
+		{"Browsers/EndOfASessionEndsItsBrowser", browserEndsWithSession},
+		{"Browsers/DeletedWithTheirUser", browserDeleted},
+		{"Codes/StoredWhole", codeStoredWhole},
+		{"Codes/RedeemedOnce", codeRedeemed},
+		{"Codes/RedeemChecksTheUser", codeChecksUser},
+		{"Codes/ConcurrentRedemptionsHaveOneWinner", codeConcurrent},
+		{"Codes/PushedRequestIsAnsweredOnce", pushedOnce},
+		{"Consents/Kept", consentsKept},
+		{"Consents/GoWithUserAndClient", consentsGo},
+		{"Logouts/Claimed", logoutsClaimed},
+		{"Logouts/ConcurrentClaimsAreApart", logoutsConcurrent},
+		{"Logouts/OnlyWhereWanted", logoutsWanted},
+		{"Sessions/EndOfAUserInAClient", sessionsEndOfUserInClient},
+	}
+}
+
 // otherCases are about what goes along with them.
 func otherCases() []suiteCase {
 	return []suiteCase{
@@ -137,6 +158,8 @@ func SampleClient(id string) authz.Client {
 		Secrets:    []authz.ClientSecret{{Hash: authz.HashSecret("secret-of-" + authz.Secret(id)), CreatedAt: T0}, {Hash: authz.HashSecret("old"), CreatedAt: T0, ExpiresAt: T0.Add(time.Hour)}},
 		FirstParty: true, Introspect: true, GrantTypes: []string{authz.GrantPassword, authz.GrantRefreshToken},
 		Scope: authz.Scope{"read", "write"}, Resources: []string{"https://api.example", "https://other.example"},
+		RedirectURIs: []string{"https://app.example/callback", "com.example.app:/done"}, PostLogoutRedirectURIs: []string{"https://app.example/"},
+		BackchannelLogoutURI: "https://app.example/ended", IDTokenAlgorithm: "ES256", PKCEOptional: true,
 		AllowedOrigins: []string{"https://app.example", "http://localhost:3000"}, CookieDelivery: true,
 		EmailVerificationURI: "https://app.example/verify", PasswordResetURI: "https://app.example/reset?lang=de",
 		Refresh: authz.RefreshOverrides{IdleTTL: &idle, LostResponseBudget: &budget},

@@ -20,14 +20,19 @@ func purge(t *testing.T, store Store) {
 		confirmation := sampleConfirmation(n, authz.ConfirmReset, userID)
 		confirmation.ExpiresAt = T0.Add(time.Duration(n) * time.Hour)
 		must(t, store.InsertConfirmation(t.Context(), confirmation))
+		browser, code := sampleBrowser(userID, n), sampleCode(userID, n)
+		browser.ExpiresAt, code.ExpiresAt = T0.Add(time.Duration(n)*time.Hour), T0.Add(time.Duration(n)*time.Hour)
+		must(t, store.SaveBrowserSession(t.Context(), browser, authz.Hash{}))
+		must(t, store.InsertCode(t.Context(), code, authz.Hash{}))
+		must(t, store.InsertPushedRequest(t.Context(), authz.PushedRequest{Hash: code.Hash, ClientID: "app", ExpiresAt: code.ExpiresAt}))
 		must(t, store.AppendEvents(t.Context(), []authz.Event{sampleEvent(fmt.Sprint("id", n), T0.Add(time.Duration(n)*time.Hour))}))
 	}
 	cut := T0.Add(2 * time.Hour)
-	limits := authz.PurgeLimits{FamiliesBefore: cut, DeniedBefore: cut, EventsBefore: cut, ConfirmationsBefore: cut, Limit: 10}
+	limits := authz.PurgeLimits{FamiliesBefore: cut, DeniedBefore: cut, EventsBefore: cut, ConfirmationsBefore: cut, BrowsersBefore: cut, CodesBefore: cut, PushedBefore: cut, Limit: 10}
 	n, err := store.Purge(t.Context(), limits)
 	must(t, err)
-	if n != 9 { // two of each kind, and the event of the user's creation
-		t.Errorf("Purge deleted %d rows, want 9", n)
+	if n != 15 { // two of each kind, and the event of the user's creation
+		t.Errorf("Purge deleted %d rows, want 15", n)
 	}
 	families, err := store.ListSessions(t.Context(), authz.SessionFilter{Page: authz.Page{Limit: 10}})
 	must(t, err)

@@ -96,26 +96,31 @@ type (
 		Roles []string `yaml:"roles"`
 	}
 	clientDeclaration struct {
-		ID                   string         `yaml:"id"`
-		Name                 string         `yaml:"name"`
-		Type                 string         `yaml:"type"`
-		AuthMethod           string         `yaml:"token_endpoint_auth_method"`
-		SecretFile           string         `yaml:"secret_file"`
-		SecretSHA256         string         `yaml:"secret_sha256"`
-		FirstParty           bool           `yaml:"first_party"`
-		Introspect           bool           `yaml:"introspect"`
-		GrantTypes           []string       `yaml:"grant_types"`
-		Scopes               []string       `yaml:"scopes"`
-		Resources            []string       `yaml:"resources"`
-		AllowedOrigins       []string       `yaml:"allowed_origins"`
-		Delivery             string         `yaml:"refresh_token_delivery"`
-		EmailVerificationURI string         `yaml:"email_verification_uri"`
-		PasswordResetURI     string         `yaml:"password_reset_uri"`
-		IdleTTL              *time.Duration `yaml:"idle_ttl"`
-		AbsoluteTTL          *time.Duration `yaml:"absolute_ttl"`
-		Leeway               *time.Duration `yaml:"leeway"`
-		LostResponseWindow   *time.Duration `yaml:"lost_response_window"`
-		LostResponseBudget   *int           `yaml:"lost_response_budget"`
+		ID                     string         `yaml:"id"`
+		Name                   string         `yaml:"name"`
+		Type                   string         `yaml:"type"`
+		AuthMethod             string         `yaml:"token_endpoint_auth_method"`
+		SecretFile             string         `yaml:"secret_file"`
+		SecretSHA256           string         `yaml:"secret_sha256"`
+		FirstParty             bool           `yaml:"first_party"`
+		Introspect             bool           `yaml:"introspect"`
+		GrantTypes             []string       `yaml:"grant_types"`
+		Scopes                 []string       `yaml:"scopes"`
+		Resources              []string       `yaml:"resources"`
+		RedirectURIs           []string       `yaml:"redirect_uris"`
+		PostLogoutRedirectURIs []string       `yaml:"post_logout_redirect_uris"`
+		BackchannelLogoutURI   string         `yaml:"backchannel_logout_uri"`
+		IDTokenAlgorithm       string         `yaml:"id_token_signed_response_alg"`
+		PKCEOptional           bool           `yaml:"pkce_optional"`
+		AllowedOrigins         []string       `yaml:"allowed_origins"`
+		Delivery               string         `yaml:"refresh_token_delivery"`
+		EmailVerificationURI   string         `yaml:"email_verification_uri"`
+		PasswordResetURI       string         `yaml:"password_reset_uri"`
+		IdleTTL                *time.Duration `yaml:"idle_ttl"`
+		AbsoluteTTL            *time.Duration `yaml:"absolute_ttl"`
+		Leeway                 *time.Duration `yaml:"leeway"`
+		LostResponseWindow     *time.Duration `yaml:"lost_response_window"`
+		LostResponseBudget     *int           `yaml:"lost_response_budget"`
 	}
 	userDeclaration struct {
 		Username     string   `yaml:"username"`
@@ -177,6 +182,8 @@ func (d clientDeclaration) client(folder string, now time.Time) (authz.Client, e
 	client := authz.Client{
 		ID: d.ID, Name: d.Name, AuthMethod: authz.AuthMethod(d.AuthMethod), FirstParty: d.FirstParty, Introspect: d.Introspect,
 		GrantTypes: d.GrantTypes, Scope: d.Scopes, Resources: d.Resources, AllowedOrigins: d.AllowedOrigins,
+		RedirectURIs: d.RedirectURIs, PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, BackchannelLogoutURI: d.BackchannelLogoutURI,
+		IDTokenAlgorithm: d.IDTokenAlgorithm, PKCEOptional: d.PKCEOptional,
 		CookieDelivery: d.Delivery == authz.DeliveryCookie, EmailVerificationURI: d.EmailVerificationURI, PasswordResetURI: d.PasswordResetURI,
 		Refresh: authz.RefreshOverrides{
 			IdleTTL: d.IdleTTL, AbsoluteTTL: d.AbsoluteTTL, Leeway: d.Leeway,

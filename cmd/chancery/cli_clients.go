@@ -35,9 +35,13 @@ func (v clientView) draw(out *table) {
 	out.row("grants", list(v.GrantTypes))
 	out.row("scope", dash(v.Scope))
 	out.row("resources", list(v.Resources))
+	out.row("redirect uris", list(v.RedirectURIs))
+	if len(v.PostLogoutRedirectURIs) > 0 {
+		out.row("after a logout", list(v.PostLogoutRedirectURIs))
+	}
 	out.row("origins", list(v.AllowedOrigins))
 	out.row("refresh tokens in", v.Delivery)
-	for _, setting := range [][2]string{{"e-mail verification page", v.EmailVerificationURI}, {"password reset page", v.PasswordResetURI}, {"idle ttl", v.IdleTTL}, {"absolute ttl", v.AbsoluteTTL}, {"leeway", v.Leeway}, {"lost-response window", v.LostResponseWindow}} {
+	for _, setting := range [][2]string{{"told of ended sessions", v.BackchannelLogoutURI}, {"e-mail verification page", v.EmailVerificationURI}, {"password reset page", v.PasswordResetURI}, {"idle ttl", v.IdleTTL}, {"absolute ttl", v.AbsoluteTTL}, {"leeway", v.Leeway}, {"lost-response window", v.LostResponseWindow}} {
 		if setting[1] != "" {
 			out.row(setting[0], setting[1])
 		}
@@ -58,6 +62,9 @@ type clientFlags struct {
 	firstParty, introspect, disabled   bool
 	grants, scopes, resources, origins []string
 	delivery, verifyPage, resetPage    string
+	redirects, afterLogout             []string
+	logoutURI, idTokenAlg              string
+	pkceOptional                       bool
 	idle, absolute, leeway, lostWindow time.Duration
 	lostBudget                         int
 }
@@ -68,7 +75,12 @@ func (f *clientFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.method, "auth-method", "", "client_secret_basic or client_secret_post (default: either)")
 	flags.BoolVar(&f.firstParty, "first-party", false, "ours: may use the password grant and the account API")
 	flags.BoolVar(&f.introspect, "introspect", false, "may introspect tokens for its resources")
-	flags.StringArrayVar(&f.grants, "grant", nil, "allowed `grant`: password, refresh_token or client_credentials; repeatable")
+	flags.StringArrayVar(&f.grants, "grant", nil, "allowed `grant`: authorization_code, password, refresh_token or client_credentials; repeatable")
+	flags.StringArrayVar(&f.redirects, "redirect-uri", nil, "`URI` that answers of a login with a browser may go to; repeatable")
+	flags.StringArrayVar(&f.afterLogout, "post-logout-redirect-uri", nil, "`URI` that a browser may go to after a logout; repeatable")
+	flags.StringVar(&f.logoutURI, "backchannel-logout-uri", "", "`URI` that is told of each session that ends")
+	flags.StringVar(&f.idTokenAlg, "id-token-alg", "RS256", "what signs its ID tokens: RS256, EdDSA or ES256")
+	flags.BoolVar(&f.pkceOptional, "pkce-optional", false, "may begin a login without a code challenge; confidential clients only")
 	flags.StringArrayVar(&f.scopes, "scope", nil, "allowed `scope`; repeatable")
 	flags.StringArrayVar(&f.resources, "resource", nil, "`URI` of a resource it may ask for (with --introspect: whose tokens it may introspect), the default first; repeatable")
 	flags.StringArrayVar(&f.origins, "allowed-origin", nil, "web `origin` whose scripts may call the token endpoint; repeatable")
@@ -92,6 +104,11 @@ func (f *clientFlags) apply(cmd *cobra.Command, client *authz.Client) {
 	assign(given("grant"), &client.GrantTypes, filled(f.grants))
 	assign(given("scope"), &client.Scope, authz.Scope(filled(f.scopes)))
 	assign(given("resource"), &client.Resources, filled(f.resources))
+	assign(given("redirect-uri"), &client.RedirectURIs, filled(f.redirects))
+	assign(given("post-logout-redirect-uri"), &client.PostLogoutRedirectURIs, filled(f.afterLogout))
+	assign(given("backchannel-logout-uri"), &client.BackchannelLogoutURI, f.logoutURI)
+	assign(given("id-token-alg"), &client.IDTokenAlgorithm, f.idTokenAlg)
+	assign(given("pkce-optional"), &client.PKCEOptional, f.pkceOptional)
 	assign(given("allowed-origin"), &client.AllowedOrigins, filled(f.origins))
 	assign(given("refresh-token-delivery"), &client.CookieDelivery, f.delivery == authz.DeliveryCookie)
 	assign(given("email-verification-uri"), &client.EmailVerificationURI, f.verifyPage)

@@ -33,24 +33,27 @@ var imports = map[string][]string{
 	"web/bearer":      {"authz/verify"},
 	"web/body":        {},
 	"web/cursor":      {"authz"},
+	"web/page":        {"authz", "web/respond"},
 	"web/caller":      {"authz", "web/bearer", "web/respond"},
 	// level 3
 	"web/account":   {"authz", "authz/password", "web/body", "web/caller", "web/respond"},
 	"web/admin":     {"authz", "web/body", "web/caller", "web/cursor", "web/respond"},
 	"web/assets":    {"web/respond"},
-	"web/console":   {"authz", "web/caller", "web/cursor", "web/respond"},
+	"web/console":   {"authz", "web/caller", "web/cursor", "web/page", "web/respond"},
 	"web/oauth":     {"authz", "authz/claims", "web/respond"},
+	"web/oidc":      {"authz", "web/caller", "web/page", "web/respond"},
 	"web/status":    {"authz", "authz/claims", "web/respond"},
 	"web/wellknown": {"authz", "authz/claims", "web/respond"},
 	// level 4
-	"web": {"authz", "authz/claims", "web/account", "web/admin", "web/assets", "web/console", "web/oauth", "web/respond", "web/status", "web/wellknown"},
+	"web": {"authz", "authz/claims", "web/account", "web/admin", "web/assets", "web/console", "web/oauth", "web/oidc", "web/respond", "web/status", "web/wellknown"},
 	// level 5
 	"cmd/chancery/internal/mail":      {"authz"},
+	"cmd/chancery/internal/outbound":  {},
 	"cmd/chancery/internal/smtptest":  {},
 	"cmd/chancery/internal/demo":      {"authz/verify"},
 	"cmd/chancery/internal/telemetry": {"authz"},
 	"cmd/chancery": {
-		"cmd/chancery/internal/demo", "cmd/chancery/internal/mail", "cmd/chancery/internal/telemetry", "authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/limits", "storage/migrations",
+		"cmd/chancery/internal/demo", "cmd/chancery/internal/mail", "cmd/chancery/internal/outbound", "cmd/chancery/internal/telemetry", "authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/limits", "storage/migrations",
 		"web", "web/admin", "web/oauth", "web/respond", "web/status", "web/wellknown",
 	},
 }

@@ -18,6 +18,7 @@ const (
 	purgeInterval    = 5 * time.Minute
 	activityInterval = 10 * time.Second
 	sampleInterval   = time.Minute
+	logoutInterval   = time.Second
 )
 
 func (c *command) serveCommand() *cobra.Command {
@@ -76,6 +77,7 @@ func (s *server) run(ctx context.Context) *errgroup.Group {
 		{"clock sync", clockInterval, s.clock.Sync},
 		{"purge", purgeInterval, s.purge},
 		{"activity", activityInterval, s.activity.Flush},
+		{"logout tokens", logoutInterval, s.tellClients},
 		{"count of sessions", sampleInterval, s.activity.Sample},
 	} {
 		loops.Go(func() error { return s.every(ctx, work.interval, work.name, work.do) })
@@ -109,6 +111,16 @@ func (a *app) prepare(ctx context.Context) error {
 		a.log.Warn("synchronous_commit is off: a crash of Postgres can lose revocations and rotations that were acknowledged")
 	}
 	return nil
+}
+
+// tellClients sends the logout tokens that are due.
+func (s *server) tellClients(ctx context.Context) error {
+	for {
+		n, err := s.logouts.Tick(ctx)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
 }
 
 // purge deletes what is over, if this node holds the lease.

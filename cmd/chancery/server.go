@@ -9,6 +9,7 @@ import (
 
 	"chancery/authz"
 	"chancery/cmd/chancery/internal/mail"
+	"chancery/cmd/chancery/internal/outbound"
 	"chancery/cmd/chancery/internal/telemetry"
 	"chancery/storage"
 	"chancery/storage/limits"
@@ -23,7 +24,9 @@ type server struct {
 	stream   *status.Stream
 	activity *authz.Activity
 	// mails is nil when nothing can be sent.
-	mails   *mail.Queue
+	mails *mail.Queue
+	// logouts tells clients of sessions that have ended.
+	logouts *authz.Logouts
 	web     *web.Server
 	metrics *telemetry.Metrics
 	close   func()
@@ -105,6 +108,9 @@ func (s *server) mount(ctx context.Context, throttle *authz.Throttle) error {
 	if err != nil {
 		return err
 	}
+	s.logouts = &authz.Logouts{
+		Issuer: s.config.Issuer, Store: s.db, Registry: s.registry, Signer: service.Signer, Poster: outbound.New(s.config.OutboundNetworks()), Now: s.clock.Now,
+	}
 	accounts := &authz.Accounts{Service: service, Policy: s.policy, Users: s.db, Confirmations: s.db, Registration: s.config.Registration.Enabled}
 	if s.mails != nil {
 		accounts.Mailer = s.mails
@@ -115,6 +121,10 @@ func (s *server) mount(ctx context.Context, throttle *authz.Throttle) error {
 	}
 	s.web, err = web.New(web.Options{
 		AdminApart: s.config.Admin.Listen != "", Metrics: metrics, Observer: s.metrics, Tracer: s.tracing.Provider(),
+		Authorizations: &authz.Authorizations{Service: service, Store: s.db, Consents: s.db},
+		Browsers: &authz.Browsers{
+			Service: service, Store: s.db, Policy: authz.BrowserPolicy{IdleTTL: s.config.Browser.IdleTTL, AbsoluteTTL: s.config.Browser.AbsoluteTTL},
+		},
 		Issuer: s.config.Issuer, Service: service, Accounts: accounts, Registry: s.registry, Administration: s.administration(service, s.activity),
 		ConsoleSessions: storage.ConsoleSessions{DB: s.db, Now: time.Now},
 		Keys:            s.rotator.Ring, JWKSMaxAge: s.config.Keys.JWKSMaxAge,
@@ -147,7 +157,7 @@ func (s *server) service(throttle *authz.Throttle) (*authz.Service, error) {
 		return nil, err
 	}
 	return &authz.Service{
-		Settings: s.settings, Now: s.clock.Now, Registry: s.registry, Logins: s.db, Families: s.db, Sessions: s.sessions, Denylist: s.db,
+		Settings: s.settings, Now: s.clock.Now, Registry: s.registry, Logins: s.db, Codes: s.db, Families: s.db, Sessions: s.sessions, Denylist: s.db,
 		Indexes: s.indexes, Events: s.events, Refreshes: refreshes, Passwords: s.hasher, Signer: s.metrics.Signer(s.rotator.Ring),
 		Throttle: throttle, Observer: observers{s.activity, s.metrics},
 	}, nil

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -12,29 +13,34 @@ import (
 // Client is a client as admins see it. Names are those of RFC 7591 where it
 // has one.
 type Client struct {
-	ID                   string       `json:"client_id" example:"shop"`
-	Secret               string       `json:"client_secret,omitempty" doc:"The secret. It is told once, when it is made." example:"chcs_3vHhC7JcJqk5v0m1o2T8qQ"`
-	Name                 string       `json:"client_name,omitempty" example:"Shop"`
-	Type                 string       `json:"type" enum:"public,confidential" example:"public"`
-	AuthMethod           string       `json:"token_endpoint_auth_method" example:"none"`
-	FirstParty           bool         `json:"first_party" doc:"It is ours: it may use the password grant and the account API."`
-	Introspect           bool         `json:"introspect" doc:"It may introspect access tokens for its resources."`
-	GrantTypes           []string     `json:"grant_types" example:"[\"password\", \"refresh_token\"]"`
-	Scope                string       `json:"scope" example:"notes:read notes:write"`
-	Resources            []string     `json:"resources" example:"[\"https://api.example\"]"`
-	AllowedOrigins       []string     `json:"allowed_origins" example:"[\"https://shop.example\"]"`
-	Delivery             string       `json:"refresh_token_delivery" enum:"body,cookie" example:"body"`
-	EmailVerificationURI string       `json:"email_verification_uri,omitempty" example:"https://shop.example/verify"`
-	PasswordResetURI     string       `json:"password_reset_uri,omitempty" example:"https://shop.example/reset"`
-	IdleTTL              string       `json:"idle_ttl,omitempty" example:"168h0m0s"`
-	AbsoluteTTL          string       `json:"absolute_ttl,omitempty" example:"2160h0m0s"`
-	Leeway               string       `json:"leeway,omitempty" example:"30s"`
-	LostResponseWindow   string       `json:"lost_response_window,omitempty" example:"10m0s"`
-	LostResponseBudget   *int         `json:"lost_response_budget,omitempty" example:"3"`
-	Secrets              []SecretTime `json:"secrets,omitempty" doc:"When the secrets were made that are good."`
-	DisabledAt           time.Time    `json:"disabled_at,omitzero" doc:"Since when it is refused; absent while it is not."`
-	CreatedAt            time.Time    `json:"created_at"`
-	UpdatedAt            time.Time    `json:"updated_at"`
+	ID                     string       `json:"client_id" example:"shop"`
+	Secret                 string       `json:"client_secret,omitempty" doc:"The secret. It is told once, when it is made." example:"chcs_3vHhC7JcJqk5v0m1o2T8qQ"`
+	Name                   string       `json:"client_name,omitempty" example:"Shop"`
+	Type                   string       `json:"type" enum:"public,confidential" example:"public"`
+	AuthMethod             string       `json:"token_endpoint_auth_method" example:"none"`
+	FirstParty             bool         `json:"first_party" doc:"It is ours: it may use the password grant and the account API."`
+	Introspect             bool         `json:"introspect" doc:"It may introspect access tokens for its resources."`
+	GrantTypes             []string     `json:"grant_types" example:"[\"password\", \"refresh_token\"]"`
+	Scope                  string       `json:"scope" example:"notes:read notes:write"`
+	Resources              []string     `json:"resources" example:"[\"https://api.example\"]"`
+	RedirectURIs           []string     `json:"redirect_uris" example:"[\"https://shop.example/callback\"]"`
+	PostLogoutRedirectURIs []string     `json:"post_logout_redirect_uris" example:"[\"https://shop.example/\"]"`
+	BackchannelLogoutURI   string       `json:"backchannel_logout_uri,omitempty" example:"https://shop.example/logged-out"`
+	IDTokenAlgorithm       string       `json:"id_token_signed_response_alg" enum:"RS256,EdDSA,ES256" example:"RS256"`
+	PKCEOptional           bool         `json:"pkce_optional" doc:"It may begin a login without a code challenge."`
+	AllowedOrigins         []string     `json:"allowed_origins" example:"[\"https://shop.example\"]"`
+	Delivery               string       `json:"refresh_token_delivery" enum:"body,cookie" example:"body"`
+	EmailVerificationURI   string       `json:"email_verification_uri,omitempty" example:"https://shop.example/verify"`
+	PasswordResetURI       string       `json:"password_reset_uri,omitempty" example:"https://shop.example/reset"`
+	IdleTTL                string       `json:"idle_ttl,omitempty" example:"168h0m0s"`
+	AbsoluteTTL            string       `json:"absolute_ttl,omitempty" example:"2160h0m0s"`
+	Leeway                 string       `json:"leeway,omitempty" example:"30s"`
+	LostResponseWindow     string       `json:"lost_response_window,omitempty" example:"10m0s"`
+	LostResponseBudget     *int         `json:"lost_response_budget,omitempty" example:"3"`
+	Secrets                []SecretTime `json:"secrets,omitempty" doc:"When the secrets were made that are good."`
+	DisabledAt             time.Time    `json:"disabled_at,omitzero" doc:"Since when it is refused; absent while it is not."`
+	CreatedAt              time.Time    `json:"created_at"`
+	UpdatedAt              time.Time    `json:"updated_at"`
 }
 
 // SecretTime says how long a secret is good.
@@ -50,6 +56,8 @@ func NewClient(client authz.Client, secret authz.Secret) Client {
 		ID: client.ID, Secret: secret.Reveal(), Name: client.Name, Type: "confidential", AuthMethod: string(client.AuthMethod),
 		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: list(client.GrantTypes), Scope: client.Scope.String(),
 		Resources: list(client.Resources), AllowedOrigins: list(client.AllowedOrigins),
+		RedirectURIs: list(client.RedirectURIs), PostLogoutRedirectURIs: list(client.PostLogoutRedirectURIs),
+		BackchannelLogoutURI: client.BackchannelLogoutURI, IDTokenAlgorithm: cmp.Or(client.IDTokenAlgorithm, authz.SigningAlgorithms()[0]), PKCEOptional: client.PKCEOptional,
 		Delivery: client.Delivery(), EmailVerificationURI: client.EmailVerificationURI, PasswordResetURI: client.PasswordResetURI,
 		IdleTTL: optional(client.Refresh.IdleTTL), AbsoluteTTL: optional(client.Refresh.AbsoluteTTL), Leeway: optional(client.Refresh.Leeway),
 		LostResponseWindow: optional(client.Refresh.LostResponseWindow), LostResponseBudget: client.Refresh.LostResponseBudget,
@@ -76,22 +84,27 @@ func optional(d *time.Duration) string {
 
 // ClientChange is what may be said of a client; what is absent stays as it is.
 type ClientChange struct {
-	Name                 *string   `json:"client_name,omitempty" maxLength:"200" example:"Shop"`
-	AuthMethod           *string   `json:"token_endpoint_auth_method,omitempty" enum:"none,client_secret,client_secret_basic,client_secret_post" doc:"none for a public client; client_secret for a confidential one that may send its secret either way, which is the default." example:"none"`
-	FirstParty           *bool     `json:"first_party,omitempty" example:"true"`
-	Introspect           *bool     `json:"introspect,omitempty" example:"false"`
-	GrantTypes           *[]string `json:"grant_types,omitempty" maxItems:"10" example:"[\"password\", \"refresh_token\"]"`
-	Scope                *string   `json:"scope,omitempty" maxLength:"4000" example:"notes:read"`
-	Resources            *[]string `json:"resources,omitempty" maxItems:"100" example:"[\"https://api.example\"]"`
-	AllowedOrigins       *[]string `json:"allowed_origins,omitempty" maxItems:"100" example:"[\"https://shop.example\"]"`
-	Delivery             *string   `json:"refresh_token_delivery,omitempty" enum:"body,cookie" example:"body"`
-	EmailVerificationURI *string   `json:"email_verification_uri,omitempty" maxLength:"512" example:"https://shop.example/verify"`
-	PasswordResetURI     *string   `json:"password_reset_uri,omitempty" maxLength:"512" example:"https://shop.example/reset"`
-	IdleTTL              *string   `json:"idle_ttl,omitempty" maxLength:"40" doc:"A duration such as 168h; empty for the server's." example:"168h"`
-	AbsoluteTTL          *string   `json:"absolute_ttl,omitempty" maxLength:"40" example:"2160h"`
-	Leeway               *string   `json:"leeway,omitempty" maxLength:"40" example:"30s"`
-	LostResponseWindow   *string   `json:"lost_response_window,omitempty" maxLength:"40" example:"10m"`
-	LostResponseBudget   *int      `json:"lost_response_budget,omitempty" minimum:"-1" maximum:"100" doc:"-1 for the server's." example:"3"`
+	Name                   *string   `json:"client_name,omitempty" maxLength:"200" example:"Shop"`
+	AuthMethod             *string   `json:"token_endpoint_auth_method,omitempty" enum:"none,client_secret,client_secret_basic,client_secret_post" doc:"none for a public client; client_secret for a confidential one that may send its secret either way, which is the default." example:"none"`
+	FirstParty             *bool     `json:"first_party,omitempty" example:"true"`
+	Introspect             *bool     `json:"introspect,omitempty" example:"false"`
+	GrantTypes             *[]string `json:"grant_types,omitempty" maxItems:"10" example:"[\"password\", \"refresh_token\"]"`
+	Scope                  *string   `json:"scope,omitempty" maxLength:"4000" example:"notes:read"`
+	Resources              *[]string `json:"resources,omitempty" maxItems:"100" example:"[\"https://api.example\"]"`
+	RedirectURIs           *[]string `json:"redirect_uris,omitempty" maxItems:"50" doc:"Where the answers of its logins may go. The grant authorization_code needs one." example:"[\"https://shop.example/callback\"]"`
+	PostLogoutRedirectURIs *[]string `json:"post_logout_redirect_uris,omitempty" maxItems:"50" example:"[\"https://shop.example/\"]"`
+	BackchannelLogoutURI   *string   `json:"backchannel_logout_uri,omitempty" maxLength:"512" doc:"What is told of each session that ends." example:"https://shop.example/logged-out"`
+	IDTokenAlgorithm       *string   `json:"id_token_signed_response_alg,omitempty" enum:"RS256,EdDSA,ES256" example:"RS256"`
+	PKCEOptional           *bool     `json:"pkce_optional,omitempty" doc:"Let a confidential client begin a login without a code challenge." example:"false"`
+	AllowedOrigins         *[]string `json:"allowed_origins,omitempty" maxItems:"100" example:"[\"https://shop.example\"]"`
+	Delivery               *string   `json:"refresh_token_delivery,omitempty" enum:"body,cookie" example:"body"`
+	EmailVerificationURI   *string   `json:"email_verification_uri,omitempty" maxLength:"512" example:"https://shop.example/verify"`
+	PasswordResetURI       *string   `json:"password_reset_uri,omitempty" maxLength:"512" example:"https://shop.example/reset"`
+	IdleTTL                *string   `json:"idle_ttl,omitempty" maxLength:"40" doc:"A duration such as 168h; empty for the server's." example:"168h"`
+	AbsoluteTTL            *string   `json:"absolute_ttl,omitempty" maxLength:"40" example:"2160h"`
+	Leeway                 *string   `json:"leeway,omitempty" maxLength:"40" example:"30s"`
+	LostResponseWindow     *string   `json:"lost_response_window,omitempty" maxLength:"40" example:"10m"`
+	LostResponseBudget     *int      `json:"lost_response_budget,omitempty" minimum:"-1" maximum:"100" doc:"-1 for the server's." example:"3"`
 }
 
 // Apply makes the change to the client. The error has code InvalidInput; what
@@ -105,6 +118,11 @@ func (n ClientChange) Apply(client *authz.Client) error {
 	set(&client.Introspect, n.Introspect)
 	set(&client.GrantTypes, n.GrantTypes)
 	set(&client.Resources, n.Resources)
+	set(&client.RedirectURIs, n.RedirectURIs)
+	set(&client.PostLogoutRedirectURIs, n.PostLogoutRedirectURIs)
+	set(&client.BackchannelLogoutURI, n.BackchannelLogoutURI)
+	set(&client.IDTokenAlgorithm, n.IDTokenAlgorithm)
+	set(&client.PKCEOptional, n.PKCEOptional)
 	set(&client.AllowedOrigins, n.AllowedOrigins)
 	set(&client.EmailVerificationURI, n.EmailVerificationURI)
 	set(&client.PasswordResetURI, n.PasswordResetURI)

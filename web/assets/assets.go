@@ -1,6 +1,5 @@
 // Package assets owns the files that the server publishes: the client for apps
-// in browsers as an ES module, and what the console's pages are styled and moved
-// by. What a page does with them is left to the page.
+// in browsers as an ES module, and what the pages are styled and moved by. What a page does with them is left to the page.
 package assets
 
 import (
@@ -37,6 +36,7 @@ var assets = []asset{
 	{"chancery.js", javascript, true},
 	{"console.js", javascript, false},
 	{"console.css", stylesheet, false},
+	{"submit.js", javascript, false},
 	{"htmx.min.js", javascript, false},
 	{"pico.min.css", stylesheet, false},
 	{"uPlot.iife.min.js", javascript, false},

@@ -12,14 +12,15 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-var errTwoTokens = &authz.Error{Code: authz.InvalidRequest, Description: "The request carries more than one access token."}
+// ErrTwoTokens is returned for a request with more than one access token.
+var ErrTwoTokens = &authz.Error{Code: authz.InvalidRequest, Description: "The request carries more than one access token."}
 
 // AccessToken returns the access token of the request.
 func AccessToken(c *gin.Context) (authz.Secret, error) {
 	token, found, err := bearer.FromRequest(c.Request)
 	switch {
 	case err != nil:
-		return "", errTwoTokens
+		return "", ErrTwoTokens
 	case !found:
 		return "", respond.ErrNoToken
 	}

@@ -116,6 +116,7 @@ func (c *console) clientForm(g *gin.Context, client authz.Client, isNew bool) (c
 		f.Raw["lost_response_budget"] = strconv.Itoa(*client.Refresh.LostResponseBudget)
 	}
 	for _, grant := range []grantBox{
+		{Name: authz.GrantAuthorizationCode, Meaning: "users log in on our page, in their browser"},
 		{Name: authz.GrantPassword, Meaning: "users log in with name and password; only for apps of your own"},
 		{Name: authz.GrantRefreshToken, Meaning: "users stay logged in"},
 		{Name: authz.GrantClientCredentials, Meaning: "it gets tokens for itself; only with a secret"},
@@ -150,12 +151,15 @@ func (c *console) editClient(g *gin.Context, _ authz.Administrator) (answer, err
 
 // fill sets on client what the form holds. The error has code InvalidInput.
 func (f form) fill(client *authz.Client) error {
-	client.Name, client.FirstParty, client.Introspect = f.text("client_name"), f.checked("first_party"), f.checked("introspect")
-	client.GrantTypes, client.Resources = f.all("grant_types"), f.all("resources")
-	client.Scope, client.AllowedOrigins = authz.Scope(f.words("scope")), f.words("allowed_origins")
-	client.CookieDelivery = f.checked("cookie_delivery")
-	client.EmailVerificationURI, client.PasswordResetURI = f.text("email_verification_uri"), f.text("password_reset_uri")
-	if method := f.text("token_endpoint_auth_method"); method != "" {
+	client.Name, client.FirstParty, client.Introspect = f.Text("client_name"), f.Checked("first_party"), f.Checked("introspect")
+	client.GrantTypes, client.Resources = f.All("grant_types"), f.All("resources")
+	client.Scope, client.AllowedOrigins = authz.Scope(f.Words("scope")), f.Words("allowed_origins")
+	client.CookieDelivery = f.Checked("cookie_delivery")
+	client.RedirectURIs, client.PostLogoutRedirectURIs = f.Words("redirect_uris"), f.Words("post_logout_redirect_uris")
+	client.BackchannelLogoutURI, client.PKCEOptional = f.Text("backchannel_logout_uri"), f.Checked("pkce_optional")
+	client.IDTokenAlgorithm = f.Text("id_token_signed_response_alg")
+	client.EmailVerificationURI, client.PasswordResetURI = f.Text("email_verification_uri"), f.Text("password_reset_uri")
+	if method := f.Text("token_endpoint_auth_method"); method != "" {
 		client.AuthMethod = authz.AuthMethod(method)
 	}
 	for name, into := range durations(client) {
@@ -166,7 +170,7 @@ func (f form) fill(client *authz.Client) error {
 		*into = d
 	}
 	client.Refresh.LostResponseBudget = nil
-	if text := f.text("lost_response_budget"); text != "" {
+	if text := f.Text("lost_response_budget"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			return &authz.Error{Code: authz.InvalidInput, Description: "lost_response_budget: want a number"}
@@ -184,7 +188,7 @@ func (c *console) again(g *gin.Context, f form, client authz.Client, isNew bool,
 	}
 	filled.Problem = problem
 	for name := range filled.Raw {
-		filled.Raw[name] = f.text(name)
+		filled.Raw[name] = f.Text(name)
 	}
 	heading := "New client"
 	if !isNew {
@@ -210,7 +214,7 @@ func (c *console) createClient(g *gin.Context, admin authz.Administrator) (answe
 	if err != nil {
 		return answer{}, err
 	}
-	client := authz.Client{ID: f.text("client_id")}
+	client := authz.Client{ID: f.Text("client_id")}
 	created, secret := authz.Client{}, authz.Secret("")
 	if err = f.fill(&client); err == nil {
 		created, secret, err = c.ClientsBy(admin).Create(g.Request.Context(), client)
@@ -234,7 +238,7 @@ func (c *console) updateClient(g *gin.Context, admin authz.Administrator) (answe
 	}
 	id, filled := g.Param("id"), authz.Client{}
 	_, err = c.ClientsBy(admin).Update(g.Request.Context(), id, func(client *authz.Client) error {
-		if version := f.text("version"); version != strconv.FormatInt(client.Version, 10) {
+		if version := f.Text("version"); version != strconv.FormatInt(client.Version, 10) {
 			return &authz.Error{Code: authz.Changed, Description: "Somebody else has changed the client meanwhile. Your changes are below; look at theirs before you send them again."}
 		}
 		err := f.fill(client)
@@ -318,7 +322,7 @@ func (c *console) deleteClient(g *gin.Context, admin authz.Administrator) (answe
 		return answer{}, err
 	}
 	id := g.Param("id")
-	if f.text("confirm") != id {
+	if f.Text("confirm") != id {
 		return c.clientPage(g, "Type the client id to confirm. Nothing was deleted.")
 	}
 	ctx, cancel := authz.Unhurried(g.Request.Context())

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/gob"
 	"errors"
+	"html/template"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"chancery/authz"
 	"chancery/web/caller"
+	"chancery/web/page"
 	"chancery/web/respond"
 
 	"github.com/alexedwards/scs/v2"
@@ -67,7 +69,7 @@ type console struct {
 	*authz.Administration
 	manager *scs.SessionManager
 	sites   *http.CrossOriginProtection
-	pages   map[string]*page
+	pages   map[string]*template.Template
 }
 
 // registerTypes makes what sessions hold known to their codec.
@@ -77,7 +79,7 @@ var registerTypes = sync.OnceFunc(func() { gob.Register(authz.ConsoleLogin{}) })
 // template.
 func Mount(router gin.IRouter, o Options) error {
 	registerTypes()
-	pages, err := parsePages()
+	pages, err := page.Parse(templates, functions(), []string{"templates/frame.html", "templates/parts.html"}, pageNames)
 	if err != nil {
 		return err
 	}
@@ -156,24 +158,17 @@ func (c *console) routes() []route {
 	}
 }
 
-// contentPolicy lets a page load nothing but our own files, run no inline
-// script and stand in no frame.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
 var errOtherSite = &authz.Error{Code: authz.InsufficientScope, Description: "This request comes from another site."}
 
 // protect goes before every request: it refuses what another site sends, and
 // loads the session.
 func (c *console) protect(g *gin.Context) {
-	g.Header("Content-Security-Policy", contentPolicy)
+	page.Policy(g)
 	g.Header("Cross-Origin-Opener-Policy", "same-origin")
-	respond.NoStore(g)
 	if err := c.sites.Check(g.Request); err != nil {
 		c.refuse(g, errOtherSite)
 		return
 	}
-	g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxForm)
 	token := ""
 	if cookie, err := g.Request.Cookie(c.manager.Cookie.Name); err == nil {
 		token = cookie.Value
@@ -186,9 +181,6 @@ func (c *console) protect(g *gin.Context) {
 	g.Request = g.Request.WithContext(ctx)
 	g.Next()
 }
-
-// maxForm bounds a form.
-const maxForm = 64 << 10
 
 // open handles what needs no login.
 func (c *console) open(handle func(g *gin.Context) (answer, error)) gin.HandlerFunc {
@@ -277,8 +269,7 @@ func (c *console) finish(g *gin.Context, status int, content []byte) {
 		g.Abort()
 		return
 	}
-	g.Data(status, "text/html; charset=utf-8", content)
-	g.Abort()
+	page.HTML(g, status, content)
 }
 
 // polled reports whether a page asks by the clock, which is no use of the

@@ -149,7 +149,7 @@ func (c *console) rotateKey(g *gin.Context, admin authz.Administrator) (answer, 
 	if err != nil {
 		return answer{}, err
 	}
-	k, err := c.Keys.Rotate(g.Request.Context(), f.text("algorithm"), admin)
+	k, err := c.Keys.Rotate(g.Request.Context(), f.Text("algorithm"), admin)
 	if err != nil {
 		return answer{}, err
 	}

@@ -2,13 +2,11 @@ package console
 
 import (
 	"errors"
-	"net/url"
-	"path"
 	"strings"
-	"unicode"
 
 	"chancery/authz"
 	"chancery/web/caller"
+	"chancery/web/page"
 
 	"github.com/gin-gonic/gin"
 )
@@ -20,20 +18,11 @@ type loginView struct {
 	Next string
 }
 
-// nextPage returns where to go after the login, if it is a page of ours. A
-// browser must not make another path of it: it resolves dots, encoded ones too,
-// and takes a backslash for a slash.
+// nextPage returns where to go after the login, if it is a page of ours.
 func (c *console) nextPage(asked string) string {
 	const overview = "/console"
-	target, err := url.Parse(asked)
-	if err != nil || strings.ContainsFunc(target.Path, unicode.IsControl) || strings.Contains(asked, "\\") || path.Clean(target.Path) != target.Path {
-		return overview
-	}
-	if target.Path != c.Base+overview && !strings.HasPrefix(target.Path, c.Base+overview+"/") {
-		return overview
-	}
-	if next, ours := strings.CutPrefix(asked, c.Base+overview); ours {
-		return overview + next
+	if next, ours := page.Local(asked, c.Base+overview); ours {
+		return overview + strings.TrimPrefix(next, c.Base+overview)
 	}
 	return overview
 }
@@ -54,9 +43,9 @@ func (c *console) login(g *gin.Context) (answer, error) {
 		return answer{}, err
 	}
 	ctx := g.Request.Context()
-	login, err := c.Admins.Login(ctx, f.text("username"), authz.Secret(g.PostForm("password")), caller.Device(g))
+	login, err := c.Admins.Login(ctx, f.Text("username"), f.Secret("password"), caller.Device(g))
 	if authz.CodeOf(err) != "" {
-		view := loginView{Username: f.text("username"), Next: f.text("next")}
+		view := loginView{Username: f.Text("username"), Next: f.Text("next")}
 		a := show("login", "Sign in", nil)
 		a.status, view.Problem = c.Respond.Describe(g, err)
 		a.data = view
@@ -70,7 +59,7 @@ func (c *console) login(g *gin.Context) (answer, error) {
 		return answer{}, err
 	}
 	c.manager.Put(ctx, keyLogin, login)
-	return redirect(c.nextPage(f.text("next"))), nil
+	return redirect(c.nextPage(f.Text("next"))), nil
 }
 
 func (c *console) logout(g *gin.Context, _ authz.Administrator) (answer, error) {

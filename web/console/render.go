@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/web/page"
 	"chancery/web/respond"
 
 	"github.com/gin-gonic/gin"
@@ -19,32 +20,10 @@ import (
 //go:embed templates/*.html
 var templates embed.FS
 
-// page is a parsed page.
-type page struct{ *template.Template }
-
 // names of the pages; each is a template that fills the frame.
 var pageNames = []string{
 	"login", "overview", "sessions", "session", "confirm-sessions", "users", "user", "user-new", "clients", "client", "client-form", "secret",
 	"resources", "resource", "keys", "compromise", "events", "problem",
-}
-
-func parsePages() (map[string]*page, error) {
-	frame, err := template.New("frame.html").Funcs(functions()).ParseFS(templates, "templates/frame.html", "templates/parts.html")
-	if err != nil {
-		return nil, err
-	}
-	pages := map[string]*page{}
-	for _, name := range pageNames {
-		copied, err := frame.Clone()
-		if err != nil {
-			return nil, err
-		}
-		if _, err := copied.ParseFS(templates, "templates/"+name+".html"); err != nil {
-			return nil, fmt.Errorf("page %s: %w", name, err)
-		}
-		pages[name] = &page{copied}
-	}
-	return pages, nil
 }
 
 // answer is what a handler answers with: a page, or the way to another.
@@ -136,8 +115,7 @@ func (c *console) refuseTo(g *gin.Context, admin authz.Administrator, err error)
 		out.Reset()
 	}
 	// The session may be what failed: it is left alone.
-	g.Data(status, "text/html; charset=utf-8", out.Bytes())
-	g.Abort()
+	page.HTML(g, status, out.Bytes())
 }
 
 // functions are what templates call.
@@ -214,6 +192,7 @@ func durationText(d *time.Duration) string {
 func why(cause authz.Cause) string {
 	sentences := map[authz.Cause]string{
 		authz.CauseReuse:           "an old refresh token came back after its time, so that either it or its successor is in the wrong hands",
+		authz.CauseCodeReplayed:    "the authorization code that it began with came again, so that somebody else may have seen it",
 		authz.CauseRevoked:         "it had been ended before",
 		authz.CauseExpiredIdle:     "it was not used for its idle lifetime",
 		authz.CauseExpiredAbsolute: "it reached its greatest age",

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"chancery/authz"
+	"chancery/web/page"
 
 	"github.com/gin-gonic/gin"
 )
@@ -67,7 +68,7 @@ var errNoResource = &authz.Error{Code: authz.NotFound, Description: "There is no
 // resourceURI returns the resource that the path names.
 func resourceURI(g *gin.Context) (string, error) {
 	uri, err := base64.RawURLEncoding.DecodeString(g.Param("id"))
-	if err != nil || !usable(string(uri)) {
+	if err != nil || !page.Usable(string(uri)) {
 		return "", errNoResource
 	}
 	return string(uri), nil
@@ -104,7 +105,7 @@ func (c *console) resourcePage(g *gin.Context, f resourceForm) (answer, error) {
 // fillResource sets on r what the form holds. Each line of the scopes is a name
 // and the roles that it needs.
 func (f form) fillResource(r *authz.Resource) error {
-	r.Name, r.Algorithm = f.text("name"), f.text("algorithm")
+	r.Name, r.Algorithm = f.Text("name"), f.Text("algorithm")
 	ttl, err := f.duration("access_token_ttl", "lifetime")
 	if err != nil {
 		return err
@@ -113,7 +114,7 @@ func (f form) fillResource(r *authz.Resource) error {
 		r.AccessTokenTTL = *ttl
 	}
 	r.Scopes = nil
-	for line := range strings.Lines(f.g.PostForm("scopes")) {
+	for line := range strings.Lines(f.Text("scopes")) {
 		words := strings.Fields(line)
 		if len(words) == 0 {
 			continue
@@ -128,7 +129,7 @@ func (f form) fillResource(r *authz.Resource) error {
 // resourceAgain shows the form with what is wrong with it.
 func (c *console) resourceAgain(g *gin.Context, f form, r authz.Resource, isNew bool, problem string) (answer, error) {
 	filled := newResourceForm(r, isNew)
-	filled.Problem, filled.TTL, filled.ScopeLines = problem, f.text("access_token_ttl"), f.g.PostForm("scopes")
+	filled.Problem, filled.TTL, filled.ScopeLines = problem, f.Text("access_token_ttl"), f.Text("scopes")
 	if isNew {
 		return unfit("resource", "New resource", filled), nil
 	}
@@ -140,7 +141,7 @@ func (c *console) createResource(g *gin.Context, admin authz.Administrator) (ans
 	if err != nil {
 		return answer{}, err
 	}
-	r := authz.Resource{URI: f.text("uri")}
+	r := authz.Resource{URI: f.Text("uri")}
 	if err = f.fillResource(&r); err == nil {
 		_, err = c.ResourcesBy(admin).Create(g.Request.Context(), r)
 	}
@@ -168,7 +169,7 @@ func (c *console) updateResource(g *gin.Context, admin authz.Administrator) (ans
 	_, err = c.ResourcesBy(admin).Update(g.Request.Context(), uri, func(r *authz.Resource) error {
 		unread := f.fillResource(r)
 		filled = *r
-		if f.text("version") != strconv.FormatInt(r.UpdatedAt.UnixMilli(), 10) {
+		if f.Text("version") != strconv.FormatInt(r.UpdatedAt.UnixMilli(), 10) {
 			return errResourceChanged
 		}
 		return unread

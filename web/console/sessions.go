@@ -280,7 +280,7 @@ func (c *console) confirmSessions(g *gin.Context, _ authz.Administrator) (answer
 
 // chosen returns the sessions that a form names, each once.
 func chosen(f form) []string {
-	ids := slices.Clone(f.all("sid"))
+	ids := slices.Clone(f.All("sid"))
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	return ids[:min(len(ids), listed)]

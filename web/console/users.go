@@ -64,13 +64,13 @@ func (c *console) createUser(g *gin.Context, admin authz.Administrator) (answer,
 		return answer{}, err
 	}
 	user, err := c.UsersBy(admin).Create(g.Request.Context(), authz.NewUser{
-		Username: f.text("username"), Email: f.text("email"), EmailVerified: f.checked("email_verified"), Password: authz.Secret(g.PostForm("password")),
-		Roles: f.words("roles"), MustChange: !f.checked("keep"),
+		Username: f.Text("username"), Email: f.Text("email"), EmailVerified: f.Checked("email_verified"), Password: f.Secret("password"),
+		Roles: f.Words("roles"), MustChange: !f.Checked("keep"),
 	})
 	if problem, ok := problemOf(err); ok {
 		filled := userForm{
-			Username: f.text("username"), Email: f.text("email"), Roles: g.PostForm("roles"), Problem: problem,
-			Verified: f.checked("email_verified"), Keep: f.checked("keep"),
+			Username: f.Text("username"), Email: f.Text("email"), Roles: g.PostForm("roles"), Problem: problem,
+			Verified: f.Checked("email_verified"), Keep: f.Checked("keep"),
 		}
 		return unfit("user-new", "New user", filled), nil
 	}
@@ -142,10 +142,10 @@ func (c *console) changeUser(g *gin.Context, admin authz.Administrator, word str
 
 func (c *console) setRoles(g *gin.Context, admin authz.Administrator) (answer, error) {
 	return c.changeUser(g, admin, "The roles are changed.", func(users *authz.Users, f form, id string) error {
-		if version, err := strconv.ParseInt(f.text("version"), 10, 64); err == nil {
+		if version, err := strconv.ParseInt(f.Text("version"), 10, 64); err == nil {
 			users = users.If(time.UnixMilli(version))
 		}
-		_, err := users.SetRoles(g.Request.Context(), id, f.words("roles"))
+		_, err := users.SetRoles(g.Request.Context(), id, f.Words("roles"))
 		return err
 	})
 }
@@ -155,7 +155,7 @@ var errBanLength = &authz.Error{Code: authz.InvalidInput, Description: "How long
 func (c *console) banUser(g *gin.Context, admin authz.Administrator) (answer, error) {
 	return c.changeUser(g, admin, "The user is banned, and every session has ended.", func(users *authz.Users, f form, id string) error {
 		until := authz.Forever
-		if f.text("length") != "forever" {
+		if f.Text("length") != "forever" {
 			length, err := f.duration("length", "ban")
 			if err != nil {
 				return err
@@ -165,7 +165,7 @@ func (c *console) banUser(g *gin.Context, admin authz.Administrator) (answer, er
 			}
 			until = c.Now().Add(*length)
 		}
-		_, err := users.Ban(g.Request.Context(), id, until, f.text("reason"))
+		_, err := users.Ban(g.Request.Context(), id, until, f.Text("reason"))
 		return err
 	})
 }
@@ -179,7 +179,7 @@ func (c *console) unbanUser(g *gin.Context, admin authz.Administrator) (answer, 
 
 func (c *console) setPassword(g *gin.Context, admin authz.Administrator) (answer, error) {
 	return c.changeUser(g, admin, "The password is set, and every session has ended.", func(users *authz.Users, f form, id string) error {
-		_, err := users.SetPassword(g.Request.Context(), id, authz.Secret(g.PostForm("password")), !f.checked("keep"))
+		_, err := users.SetPassword(g.Request.Context(), id, f.Secret("password"), !f.Checked("keep"))
 		return err
 	})
 }
@@ -204,7 +204,7 @@ func (c *console) deleteUser(g *gin.Context, admin authz.Administrator) (answer,
 		return answer{}, err
 	}
 	a, err := c.changeUser(g, admin, "", func(users *authz.Users, f form, id string) error {
-		if f.text("confirm") != user.Username {
+		if f.Text("confirm") != user.Username {
 			return errConfirmName
 		}
 		_, err := users.Delete(g.Request.Context(), id)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"chancery/authz"
@@ -24,6 +25,12 @@ type Service interface {
 	Authenticate(ctx context.Context, credentials authz.Credentials, address string) (authz.Client, error)
 }
 
+// Pusher takes authorization requests that clients send ahead. Expected failures
+// are *authz.Error.
+type Pusher interface {
+	Push(ctx context.Context, credentials authz.Credentials, values url.Values, address string) (authz.PushedResponse, error)
+}
+
 // Clients says how clients in browsers may reach the endpoints.
 type Clients interface {
 	// OriginAllowed reports whether any client allows the origin.
@@ -35,6 +42,7 @@ type Clients interface {
 // Endpoints are the OAuth endpoints. All fields must be set.
 type Endpoints struct {
 	Service Service
+	Pusher  Pusher
 	Clients Clients
 	Respond respond.Responder
 	// Cookies are how refresh tokens reach clients in browsers.
@@ -50,20 +58,21 @@ const (
 	tokenPath      = "/oauth/token" //nolint:gosec // a path
 	revokePath     = "/oauth/revoke"
 	introspectPath = "/oauth/introspect"
+	parPath        = "/oauth/par"
 )
 
 // Mount adds the endpoints to router and returns what the metadata says of
 // them (RFC 8414 section 2), for an issuer without trailing slash.
 func (e *Endpoints) Mount(router gin.IRouter, issuer string) map[string]any {
 	for path, handle := range map[string]handler{
-		tokenPath: e.token, revokePath: e.revoke, introspectPath: e.introspect,
+		tokenPath: e.token, revokePath: e.revoke, introspectPath: e.introspect, parPath: e.push,
 	} {
 		router.POST(path, e.Respond.Handler(func(c *gin.Context) error { return e.post(c, handle) }))
 		router.OPTIONS(path, e.Respond.Handler(e.preflight))
 	}
 	secretMethods := []authz.AuthMethod{authz.AuthBasic, authz.AuthPost}
 	anyMethod := []authz.AuthMethod{authz.AuthBasic, authz.AuthPost, authz.AuthNone}
-	grants := []string{authz.GrantRefreshToken, authz.GrantClientCredentials}
+	grants := []string{authz.GrantAuthorizationCode, authz.GrantRefreshToken, authz.GrantClientCredentials}
 	if e.PasswordGrant {
 		grants = append(grants, authz.GrantPassword)
 	}
@@ -73,6 +82,7 @@ func (e *Endpoints) Mount(router gin.IRouter, issuer string) map[string]any {
 		"grant_types_supported":                         grants,
 		"revocation_endpoint":                           issuer + revokePath,
 		"revocation_endpoint_auth_methods_supported":    anyMethod,
+		"pushed_authorization_request_endpoint":         issuer + parPath,
 		"introspection_endpoint":                        issuer + introspectPath,
 		"introspection_endpoint_auth_methods_supported": secretMethods,
 	}
@@ -118,6 +128,7 @@ type tokenAnswer struct {
 	Scope            string      `json:"scope"`
 	RefreshToken     string      `json:"refresh_token,omitempty"`
 	RefreshExpiresIn int64       `json:"refresh_token_expires_in,omitempty"`
+	IDToken          string      `json:"id_token,omitempty"`
 	Cause            authz.Cause `json:"cause,omitempty"`
 }
 
@@ -128,6 +139,7 @@ func (e *Endpoints) token(c *gin.Context, r request) error {
 	wanted := authz.TokenRequest{
 		Credentials: r.credentials, GrantType: r.value("grant_type"),
 		Username: r.value("username"), Password: authz.Secret(r.value("password")),
+		Code: authz.Secret(r.value("code")), RedirectURI: r.value("redirect_uri"), CodeVerifier: authz.Secret(r.value("code_verifier")),
 		RefreshToken: authz.Secret(r.value("refresh_token")), Scope: r.value("scope"), Resources: r.values("resource"),
 		Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), ReceivedAt: r.received,
 		Browser: e.Cookies.browser(c.Request, r.credentials.ClientID),
@@ -149,8 +161,28 @@ func (e *Endpoints) token(c *gin.Context, r request) error {
 	}
 	respond.JSON(c, http.StatusOK, tokenAnswer{
 		AccessToken: response.AccessToken.Reveal(), TokenType: "Bearer", ExpiresIn: response.ExpiresIn, Scope: response.Scope.String(),
-		RefreshToken: response.RefreshToken.Reveal(), RefreshExpiresIn: response.RefreshExpiresIn, Cause: response.Cause,
+		RefreshToken: response.RefreshToken.Reveal(), RefreshExpiresIn: response.RefreshExpiresIn, IDToken: response.IDToken.Reveal(), Cause: response.Cause,
 	})
+	return nil
+}
+
+// pushAnswer is the body of a pushed authorization response (RFC 9126 section
+// 2.2).
+type pushAnswer struct {
+	RequestURI string `json:"request_uri"`
+	ExpiresIn  int64  `json:"expires_in"`
+}
+
+func (e *Endpoints) push(c *gin.Context, r request) error {
+	if r.unreadable != nil {
+		return r.unreadable
+	}
+	note(c, r.credentials)
+	response, err := e.Pusher.Push(c.Request.Context(), r.credentials, url.Values(r.form), c.ClientIP())
+	if err != nil {
+		return err
+	}
+	respond.JSON(c, http.StatusCreated, pushAnswer{RequestURI: response.RequestURI, ExpiresIn: int64(response.ExpiresIn / time.Second)})
 	return nil
 }
 

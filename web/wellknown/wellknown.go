@@ -69,8 +69,6 @@ func (d *Documents) Mount(router gin.IRouter, members map[string]any) error {
 	d.members = maps.Clone(members)
 	d.members["issuer"] = d.Issuer
 	d.members["jwks_uri"] = d.Issuer + jwksPath
-	// Required by RFC 8414 section 2 although no endpoint has response types.
-	d.members["response_types_supported"] = []string{}
 	base := issuer.Path
 	paths := []string{
 		"/.well-known/oauth-authorization-server" + base, // RFC 8414 section 3.1: inserted
@@ -104,7 +102,7 @@ func (d *Documents) Rebuild(ctx context.Context) error {
 
 func (d *Documents) build(resources []authz.Resource) error {
 	members := maps.Clone(d.members)
-	var scopes, uris []string
+	scopes, uris := []string(authz.OpenIDScopes()), []string{}
 	for _, resource := range resources {
 		uris = append(uris, resource.URI)
 		for _, scope := range resource.Scopes {

@@ -1,0 +1,92 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Consent is what a user has allowed a client, until he takes it back.
+type Consent struct {
+	UserID    string
+	ClientID  string
+	Scope     Scope
+	Resources []string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// covers reports whether nothing of a grant would be new to the user.
+func (c Consent) covers(scope Scope, resources []string) bool {
+	return c.ClientID != "" && c.Scope.HasAll(scope) && !slices.ContainsFunc(resources, func(uri string) bool { return !slices.Contains(c.Resources, uri) })
+}
+
+// with returns c with what a grant adds.
+func (c Consent) with(scope Scope, resources []string) Consent {
+	c.Scope, c.Resources = union(c.Scope, scope), union(c.Resources, resources)
+	return c
+}
+
+// union returns the words of both lists, in their order, each once.
+func union(a, b []string) []string {
+	all := slices.Clone(a)
+	for _, word := range b {
+		if !slices.Contains(all, word) {
+			all = append(all, word)
+		}
+	}
+	return all
+}
+
+// ConsentStore keeps what users have allowed. Each change stores its event in
+// the same transaction.
+type ConsentStore interface {
+	// Consent returns what the user has allowed the client, or ErrNotFound.
+	Consent(ctx context.Context, userID, clientID string) (Consent, error)
+	// SaveConsent stores the consent in place of the one before. ErrNotFound
+	// means that user or client are gone.
+	SaveConsent(ctx context.Context, consent Consent, event Event) error
+	// DeleteConsent deletes the consent, or returns ErrNotFound.
+	DeleteConsent(ctx context.Context, userID, clientID string, event Event) error
+	// ListConsents returns what the user has allowed, by client id, at most limit.
+	ListConsents(ctx context.Context, userID string, limit int) ([]Consent, error)
+}
+
+// consent returns what the user has allowed the client; the zero value for
+// nothing.
+func (a *Authorizations) consent(ctx context.Context, userID, clientID string) (Consent, error) {
+	consent, err := a.Consents.Consent(ctx, userID, clientID)
+	if errors.Is(err, ErrNotFound) {
+		return Consent{}, nil
+	}
+	if err != nil {
+		return Consent{}, fmt.Errorf("consent: %w", err)
+	}
+	return consent, nil
+}
+
+// remember stores that the user allows what is asked for.
+func (a *Authorizations) remember(ctx context.Context, z Authorization, device Device) error {
+	before, err := a.consent(ctx, z.Login.User.ID, z.Request.Client.ID)
+	if err != nil {
+		return err
+	}
+	now := a.Service.now()
+	after := before.with(z.Scope, z.Resources)
+	after.UserID, after.ClientID, after.UpdatedAt = z.Login.User.ID, z.Request.Client.ID, now
+	if before.ClientID == "" {
+		after.CreatedAt = now
+	}
+	event := NewEvent(EventConsentGiven, now)
+	event.UserID, event.ClientID, event.Device = after.UserID, after.ClientID, device
+	var changes differences
+	changes.list("scope", before.Scope, after.Scope)
+	changes.list("resources", before.Resources, after.Resources)
+	event.Changes = changes
+	if err := a.Consents.SaveConsent(ctx, after, event); err != nil {
+		return fmt.Errorf("consent: %w", err)
+	}
+	return nil
+}

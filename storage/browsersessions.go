@@ -1,0 +1,89 @@
+package storage
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"chancery/authz"
+
+	"gorm.io/gorm"
+)
+
+type browserSessionRow struct {
+	Hash         []byte `gorm:"primaryKey"`
+	ID           string
+	UserID       string
+	AuthEpoch    int64
+	SessionEpoch int64
+	AMR          string `gorm:"column:amr"`
+	AuthTime     int64
+	LoginFor     []byte
+	CreatedAt    int64 `gorm:"autoCreateTime:false"`
+	UsedAt       int64
+	ExpiresAt    int64
+	Address      string
+	UserAgent    string
+}
+
+// TableName names the table of browserSessionRow.
+func (browserSessionRow) TableName() string { return "browser_sessions" }
+
+// hashOrEmpty stores the zero hash as nothing.
+func hashOrEmpty(hash authz.Hash) []byte {
+	if hash == (authz.Hash{}) {
+		return []byte{}
+	}
+	return hash[:]
+}
+
+// BrowserSession implements authz.BrowserSessionStore.
+func (db *DB) BrowserSession(ctx context.Context, hash authz.Hash) (authz.BrowserSession, error) {
+	var row browserSessionRow
+	err := db.query(ctx, func(tx *gorm.DB) error { return tx.Where("hash = ?", hash[:]).Take(&row).Error })
+	s := authz.BrowserSession{
+		Hash: hash, ID: row.ID, UserID: row.UserID, AuthEpoch: row.AuthEpoch, SessionEpoch: row.SessionEpoch, AMR: strings.Fields(row.AMR),
+		AuthTime: moment(row.AuthTime), CreatedAt: moment(row.CreatedAt), UsedAt: moment(row.UsedAt), ExpiresAt: moment(row.ExpiresAt),
+		Device: authz.Device{Address: row.Address, UserAgent: row.UserAgent},
+	}
+	copy(s.LoginFor[:], row.LoginFor)
+	return s, err
+}
+
+// SaveBrowserSession implements authz.BrowserSessionStore.
+func (db *DB) SaveBrowserSession(ctx context.Context, s authz.BrowserSession, before authz.Hash) error {
+	row := browserSessionRow{
+		Hash: s.Hash[:], ID: s.ID, UserID: s.UserID, AuthEpoch: s.AuthEpoch, SessionEpoch: s.SessionEpoch, AMR: words(s.AMR), AuthTime: millis(s.AuthTime),
+		LoginFor: hashOrEmpty(s.LoginFor), CreatedAt: millis(s.CreatedAt), UsedAt: millis(s.UsedAt), ExpiresAt: millis(s.ExpiresAt),
+		Address: s.Device.Address, UserAgent: s.Device.UserAgent,
+	}
+	return db.transaction(ctx, func(tx *gorm.DB) error {
+		if err := tx.Where("hash = ? OR id = ?", before[:], s.ID).Delete(&browserSessionRow{}).Error; err != nil {
+			return err
+		}
+		return tx.Create(&row).Error
+	})
+}
+
+// UseBrowserSession implements authz.BrowserSessionStore.
+func (db *DB) UseBrowserSession(ctx context.Context, hash authz.Hash, used time.Time) error {
+	return db.statement(ctx, func(tx *gorm.DB) error {
+		return tx.Model(&browserSessionRow{}).Where("hash = ?", hash[:]).UpdateColumn("used_at", millis(used)).Error
+	})
+}
+
+// endBrowsers ends the sessions of browsers that an ending of sessions means.
+func endBrowsers(tx *gorm.DB, ending authz.Ending, ended []familyRow) error {
+	switch {
+	case ending.BrowserID != "":
+		return tx.Where("id = ?", ending.BrowserID).Delete(&browserSessionRow{}).Error
+	case ending.Browsers && len(ended) > 0:
+		for batch := range batches(ended) {
+			begun := tx.Session(&gorm.Session{NewDB: true}).Model(&browserFamilyRow{}).Where("sid IN ?", batch).Select("browser_id")
+			if err := tx.Where("id IN (?)", begun).Delete(&browserSessionRow{}).Error; err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package oidc
+
+import (
+	"net/url"
+
+	"chancery/authz"
+	"chancery/web/page"
+	"chancery/web/respond"
+
+	"github.com/gin-gonic/gin"
+)
+
+// logoutView is what the page of a logout shows.
+type logoutView struct {
+	Client, Username string
+	// Query is the request, for the user's answer.
+	Query string
+}
+
+// logout ends the login, or asks the user first.
+func (e *endpoints) logout(c *gin.Context) error {
+	login, err := e.browser(c)
+	if err != nil {
+		return err
+	}
+	request, err := e.readLogout(c, c.Request.URL.RawQuery, login)
+	if err != nil {
+		return err
+	}
+	if request.Ask {
+		v := logoutView{Username: login.User.Username, Query: c.Request.URL.RawQuery}
+		if request.Client.ID != "" {
+			v.Client = title(request.Client.Name, request.Client.ID)
+		}
+		return e.show(c, respond.StatusShown, "logout", "Sign out?", v)
+	}
+	return e.finishLogout(c, request)
+}
+
+func (e *endpoints) readLogout(c *gin.Context, query string, login authz.BrowserLogin) (authz.Logout, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return authz.Logout{}, errQuery
+	}
+	request, err := e.Browsers.ReadLogout(c.Request.Context(), values, login)
+	if err == nil && request.RedirectURI != "" {
+		page.Policy(c, redirectSource(request.RedirectURI))
+	}
+	return request, err
+}
+
+// confirmLogout ends the login because the user says so.
+func (e *endpoints) confirmLogout(c *gin.Context) error {
+	f, err := page.ReadForm(c)
+	if err != nil {
+		return err
+	}
+	login, err := e.browser(c)
+	if err != nil {
+		return err
+	}
+	request, err := e.readLogout(c, f.Text("query"), login)
+	if err != nil {
+		return err
+	}
+	return e.finishLogout(c, request)
+}
+
+func (e *endpoints) finishLogout(c *gin.Context, request authz.Logout) error {
+	if err := e.endLogin(c); err != nil {
+		return err
+	}
+	if request.RedirectURI != "" {
+		page.SeeOther(c, request.RedirectURI)
+		return nil
+	}
+	return e.show(c, respond.StatusShown, "signed-out", "Signed out", nil)
+}
