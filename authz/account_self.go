@@ -106,7 +106,8 @@ func (a *Accounts) Sessions(ctx context.Context, p Principal) ([]Family, error) 
 
 var errNoSession = fail(NotFound, "There is no such session.")
 
-// EndSession ends one session of the user. One that is another user's, or
+// EndSession ends one session of the user and, unless it is that of the request,
+// the login of the browser that it began in. One that is another user's, or
 // over, is answered as one that does not exist, with code NotFound.
 func (a *Accounts) EndSession(ctx context.Context, p Principal, sessionID string) error {
 	if !PlainText(sessionID) {
@@ -119,7 +120,7 @@ func (a *Accounts) EndSession(ctx context.Context, p Principal, sessionID string
 	if err != nil {
 		return fmt.Errorf("session: %w", err)
 	}
-	_, err = a.Service.Sessions.End(ctx, Ending{SessionID: sessionID, Cause: CauseLogout, Device: p.Device})
+	_, err = a.Service.Sessions.End(ctx, Ending{SessionID: sessionID, Browsers: sessionID != p.SessionID, Cause: CauseLogout, Device: p.Device})
 	return err
 }
 

@@ -19,7 +19,8 @@ type Ending struct {
 	// Spare, unless empty, is a scope that spares a session that was granted it.
 	Spare string
 	// Browsers ends the browser sessions too in which the ended ones began:
-	// otherwise they could begin anew without the user.
+	// otherwise they could begin anew without the user. What an admin ends always
+	// does.
 	Browsers bool
 	// Except is a session id that stays.
 	Except string
@@ -100,6 +101,9 @@ const endBatch = 500
 // must be set, Now is filled in.
 func (s *Sessions) End(ctx context.Context, ending Ending) (int, error) {
 	ending.Now = kept(s.Now)
+	if ending.Cause == CauseAdmin {
+		ending.Browsers = true
+	}
 	if !ending.All && (ending.ClientID == "" || ending.UserID != "") {
 		n, err := s.Store.EndSessions(ctx, ending)
 		if err != nil {
