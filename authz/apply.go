@@ -237,7 +237,8 @@ func (c Client) same(o Client) bool {
 		slices.Equal(c.GrantTypes, o.GrantTypes) && slices.Equal(c.Scope, o.Scope) && slices.Equal(c.Resources, o.Resources) &&
 		slices.Equal(c.AllowedOrigins, o.AllowedOrigins) && c.Refresh.same(o.Refresh) &&
 		slices.Equal(c.RedirectURIs, o.RedirectURIs) && slices.Equal(c.PostLogoutRedirectURIs, o.PostLogoutRedirectURIs) &&
-		c.BackchannelLogoutURI == o.BackchannelLogoutURI && c.IDTokenAlgorithm == o.IDTokenAlgorithm && c.PKCEOptional == o.PKCEOptional
+		c.BackchannelLogoutURI == o.BackchannelLogoutURI && c.IDTokenAlgorithm == o.IDTokenAlgorithm && c.PKCEOptional == o.PKCEOptional &&
+		c.JWKS == o.JWKS && c.JWKSURI == o.JWKSURI
 }
 
 func (o RefreshOverrides) same(p RefreshOverrides) bool {

@@ -29,12 +29,13 @@ type AuthMethod string
 // The authentication methods. AuthAnySecret is what a confidential client is
 // registered with when it may send its secret either way.
 const (
-	AuthNone        AuthMethod = "none"
-	AuthBasic       AuthMethod = "client_secret_basic"
-	AuthPost        AuthMethod = "client_secret_post"
-	AuthAnySecret   AuthMethod = "client_secret"
-	userIDPrefix               = "usr_"
-	clientSecretTag            = "chcs_"
+	AuthNone          AuthMethod = "none"
+	AuthBasic         AuthMethod = "client_secret_basic"
+	AuthPost          AuthMethod = "client_secret_post"
+	AuthAnySecret     AuthMethod = "client_secret"
+	AuthPrivateKeyJWT AuthMethod = "private_key_jwt"
+	userIDPrefix                 = "usr_"
+	clientSecretTag              = "chcs_"
 )
 
 // How refresh tokens reach a client.
@@ -50,6 +51,11 @@ type Client struct {
 	AuthMethod AuthMethod
 	// Secrets are those alive; two while one replaces the other.
 	Secrets []ClientSecret
+	// JWKS and JWKSURI are the public keys by which a client with
+	// AuthPrivateKeyJWT proves itself: one of them, as an RFC 7517 set or where
+	// that is.
+	JWKS    string
+	JWKSURI string
 	// FirstParty is set by admins alone: it opens the password grant and the
 	// account API.
 	FirstParty bool
@@ -121,8 +127,11 @@ func (c Client) Delivery() string {
 	return DeliveryBody
 }
 
-// Public reports whether the client has no secret.
+// Public reports whether the client cannot prove itself.
 func (c Client) Public() bool { return c.AuthMethod == AuthNone }
+
+// HasSecret reports whether the client proves itself by a secret.
+func (c Client) HasSecret() bool { return !c.Public() && c.AuthMethod != AuthPrivateKeyJWT }
 
 // allows reports whether the client may use the grant type.
 func (c Client) allows(grantType string) bool { return slices.Contains(c.GrantTypes, grantType) }
@@ -171,9 +180,12 @@ func (c Client) Validate() error {
 		return invalidInput("client name: want at most 200 bytes without control characters")
 	}
 	switch c.AuthMethod {
-	case AuthNone, AuthBasic, AuthPost, AuthAnySecret:
+	case AuthNone, AuthBasic, AuthPost, AuthAnySecret, AuthPrivateKeyJWT:
 	default:
-		return invalidInput("authentication method %q: want none, client_secret, client_secret_basic or client_secret_post", c.AuthMethod)
+		return invalidInput("authentication method %q: want none, client_secret, client_secret_basic, client_secret_post or private_key_jwt", c.AuthMethod)
+	}
+	if err := c.validateKeys(); err != nil {
+		return err
 	}
 	if err := c.validateGrants(); err != nil {
 		return err

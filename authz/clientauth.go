@@ -10,8 +10,11 @@ import (
 type Credentials struct {
 	ClientID string
 	Secret   Secret
-	// Method is how the secret was sent: AuthBasic, AuthPost, AuthNone when
-	// there was none, or AuthAnySecret where the method does not matter.
+	// Assertion is what the client has signed (RFC 7523).
+	Assertion Secret
+	// Method is how the client proves itself: AuthBasic, AuthPost,
+	// AuthPrivateKeyJWT, AuthNone when it does not, or AuthAnySecret where the way
+	// of a secret does not matter.
 	Method AuthMethod
 }
 
@@ -52,7 +55,12 @@ func (s *Service) authenticate(ctx context.Context, credentials Credentials) (Cl
 	if !known || !client.DisabledAt.IsZero() || !client.accepts(credentials.Method) {
 		return Client{}, errInvalidClient
 	}
-	if credentials.Method != AuthNone && !proven {
+	switch {
+	case credentials.Method == AuthNone:
+		return client, nil
+	case credentials.Method == AuthPrivateKeyJWT:
+		return client, s.proveAssertion(ctx, client, credentials.Assertion)
+	case !proven:
 		return Client{}, errInvalidClient
 	}
 	return client, nil
@@ -61,7 +69,7 @@ func (s *Service) authenticate(ctx context.Context, credentials Credentials) (Cl
 // accepts reports whether the client may authenticate by method.
 func (c Client) accepts(method AuthMethod) bool {
 	if method == AuthAnySecret {
-		return !c.Public()
+		return c.HasSecret()
 	}
 	if c.AuthMethod == AuthAnySecret {
 		return method == AuthBasic || method == AuthPost

@@ -58,8 +58,8 @@ func (c Clients) If(version int64) *Clients {
 	return &c
 }
 
-// Create registers client and, unless it is public, returns its secret, which
-// is stored as a hash alone and never shown again. An empty ID gets a random
+// Create registers client and, if it proves itself by one, returns its secret,
+// which is stored as a hash alone and never shown again. An empty ID gets a random
 // one. The error has code InvalidInput or Conflict.
 func (c *Clients) Create(ctx context.Context, client Client) (Client, Secret, error) {
 	client, secret, err := c.prepare(ctx, client)
@@ -100,7 +100,7 @@ func (c *Clients) prepare(ctx context.Context, client Client) (Client, Secret, e
 	client.CreatedAt = c.now()
 	client.UpdatedAt, client.TokensNotBefore, client.Version = client.CreatedAt, client.CreatedAt, 1
 	var secret Secret
-	if !client.Public() && len(client.Secrets) == 0 {
+	if client.HasSecret() && len(client.Secrets) == 0 {
 		secret = NewClientSecret()
 		client.Secrets = []ClientSecret{{Hash: HashSecret(secret), CreatedAt: client.CreatedAt}}
 	}
@@ -213,6 +213,9 @@ func (c *Clients) checkUpdate(ctx context.Context, before, after Client) error {
 	if after.Public() != before.Public() {
 		return invalidInput("a client cannot change between public and confidential")
 	}
+	if after.HasSecret() != before.HasSecret() {
+		return invalidInput("a client cannot change between a secret and keys")
+	}
 	return nil
 }
 
@@ -277,8 +280,8 @@ func (c *Clients) RotateSecret(ctx context.Context, id string, overlap time.Dura
 	}
 	secret := NewClientSecret()
 	client, err := c.update(ctx, id, EventSecretRotated, func(client *Client) error {
-		if client.Public() {
-			return invalidInput("client %q is public and has no secret", id)
+		if !client.HasSecret() {
+			return invalidInput("client %q has no secret", id)
 		}
 		client.replaceSecret(HashSecret(secret), overlap, c.now())
 		return nil

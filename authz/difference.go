@@ -65,6 +65,8 @@ func (c Client) differences(before Client) []Difference {
 	d.list("grant_types", before.GrantTypes, c.GrantTypes)
 	d.list("scope", before.Scope, c.Scope)
 	d.list("resources", before.Resources, c.Resources)
+	d.text("jwks", before.JWKS, c.JWKS)
+	d.text("jwks_uri", before.JWKSURI, c.JWKSURI)
 	d.list("redirect_uris", before.RedirectURIs, c.RedirectURIs)
 	d.list("post_logout_redirect_uris", before.PostLogoutRedirectURIs, c.PostLogoutRedirectURIs)
 	d.text("backchannel_logout_uri", before.BackchannelLogoutURI, c.BackchannelLogoutURI)

@@ -74,7 +74,7 @@ func (q TokenQuery) tokenOf(client Client, codec *RefreshTokens) (Secret, error)
 }
 
 func (s *Service) authenticateQuery(ctx context.Context, query TokenQuery) (Client, error) {
-	if !PlainText(query.Credentials.ClientID) || !PlainText(query.Credentials.Secret.Reveal()) || !PlainText(query.Token.Reveal()) || !PlainText(query.Browser.RefreshToken.Reveal()) {
+	if !PlainText(query.Credentials.ClientID) || !PlainText(query.Credentials.Secret.Reveal()) || !PlainText(query.Credentials.Assertion.Reveal()) || !PlainText(query.Token.Reveal()) || !PlainText(query.Browser.RefreshToken.Reveal()) {
 		return Client{}, errText
 	}
 	client, err := s.Authenticate(ctx, query.Credentials, query.Address)

@@ -48,18 +48,21 @@ type Settings struct {
 type Service struct {
 	Settings
 	// Now is the one clock (UTC).
-	Now       func() time.Time
-	Registry  *Registry
-	Logins    LoginStore
-	Codes     CodeStore
-	Families  FamilyStore
-	Sessions  *Sessions
-	Denylist  DenyStore
-	Indexes   *Indexes
-	Events    EventSink
-	Refreshes *RefreshTokens
-	Passwords *password.Hasher
-	Signer    Signer
+	Now      func() time.Time
+	Registry *Registry
+	Logins   LoginStore
+	Codes    CodeStore
+	Families FamilyStore
+	Sessions *Sessions
+	Denylist DenyStore
+	Used     UsedStore
+	// ClientKeys checks the signatures of clients.
+	ClientKeys ClientKeys
+	Indexes    *Indexes
+	Events     EventSink
+	Refreshes  *RefreshTokens
+	Passwords  *password.Hasher
+	Signer     Signer
 	// Throttle may be nil: nothing is throttled then.
 	Throttle *Throttle
 	// Observer may be nil.

@@ -117,7 +117,7 @@ func (r TokenRequest) check() error {
 	}
 	values := append([]string{
 		r.GrantType, r.Username, r.Password.Reveal(), r.Scope, r.Credentials.ClientID, r.RefreshToken.Reveal(), r.Credentials.Secret.Reveal(),
-		r.Browser.RefreshToken.Reveal(), r.Code.Reveal(), r.RedirectURI, r.CodeVerifier.Reveal(),
+		r.Browser.RefreshToken.Reveal(), r.Credentials.Assertion.Reveal(), r.Code.Reveal(), r.RedirectURI, r.CodeVerifier.Reveal(),
 	}, r.Resources...)
 	for _, value := range values {
 		if !PlainText(value) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"chancery/authz"
+
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
@@ -30,4 +32,19 @@ func (db *DB) Denied(ctx context.Context, tokenID string) (bool, error) {
 		return tx.Model(&deniedRow{}).Where("jti = ?", tokenID).Limit(1).Count(&n).Error
 	})
 	return n > 0, err
+}
+
+type usedRow struct {
+	Hash      []byte `gorm:"primaryKey"`
+	ExpiresAt int64
+}
+
+// TableName names the table of usedRow.
+func (usedRow) TableName() string { return "used_ids" }
+
+// UseID implements authz.UsedStore.
+func (db *DB) UseID(ctx context.Context, hash authz.Hash, expires time.Time) error {
+	return db.statement(ctx, func(tx *gorm.DB) error {
+		return tx.Create(&usedRow{Hash: hash[:], ExpiresAt: millis(expires)}).Error
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -57,6 +58,10 @@ type server struct {
 	admin   *authz.Administration
 	// sessions are those of the console.
 	sessions *consoleStore
+	// published are the key sets of clients by their addresses, copied what of
+	// them was fetched; fetches says of each fetch whether it was to be fresh.
+	published, copied map[string]string
+	fetches           []bool
 }
 
 // testClock is a time that tests move by hand.
@@ -124,7 +129,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	for _, e := range edit {
 		e(&o)
 	}
-	s := &server{t: t, store: authztest.NewMemory(), clock: &testClock{now: authztest.T0}, log: &syncBuffer{}, secrets: map[string]authz.Secret{}, sessions: &consoleStore{rows: map[string]consoleSession{}}}
+	s := &server{t: t, store: authztest.NewMemory(), clock: &testClock{now: authztest.T0}, log: &syncBuffer{}, secrets: map[string]authz.Secret{}, published: map[string]string{}, copied: map[string]string{}, sessions: &consoleStore{rows: map[string]consoleSession{}}}
 	hasher, err := password.New(password.Params{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, password.Limits{})
 	must(t, err)
 	policy, err := password.NewPolicy(8, nil, nil)
@@ -147,6 +152,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		Settings: settings, Now: s.clock.Now, Registry: registry, Logins: s.store, Codes: s.store, Families: s.store, Sessions: sessions, Denylist: s.store,
 		Indexes: indexes, Events: s.store, Refreshes: refreshes, Passwords: hasher, Signer: s.rotator.Ring, Throttle: throttle,
 	}
+	s.service.Used, s.service.ClientKeys = s.store, s
 	s.register()
 	registry.Invalidate()
 	s.accounts = &authz.Accounts{
@@ -166,13 +172,30 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		Browsers:        &authz.Browsers{Service: s.service, Store: s.store, Policy: authz.BrowserPolicy{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour}},
 		ConsoleSessions: s.sessions, Administration: s.admin, AdminApart: o.adminApart,
 		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,
-		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant,
+		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant, AssertionAlgorithms: keys.ForeignAlgorithms(),
 		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,
 		Ready: []web.Check{{Name: "database", Run: func(ctx context.Context) error { _, err := s.store.Registrations(ctx); return err }}},
 	})
 	must(t, err)
 	must(t, s.handler.Documents.Rebuild(t.Context()))
 	return s
+}
+
+// Verify implements authz.ClientKeys.
+func (s *server) Verify(jwks []byte, token string) (string, []byte, error) {
+	return keys.VerifyForeign(jwks, token)
+}
+
+// Fetch implements authz.ClientKeys.
+func (s *server) Fetch(_ context.Context, uri string, fresh bool) ([]byte, error) {
+	s.fetches = append(s.fetches, fresh)
+	if jwks, ok := s.published[uri]; ok && (fresh || s.copied[uri] == "") {
+		s.copied[uri] = jwks
+	}
+	if s.copied[uri] == "" {
+		return nil, errors.New("no document")
+	}
+	return []byte(s.copied[uri]), nil
 }
 
 // Send implements authz.Mailer.

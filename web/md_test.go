@@ -219,16 +219,17 @@ func TestMD04_Members(t *testing.T) {
 		}
 	}
 	for name, values := range map[string][]string{
-		"scopes_supported":                              {"email", "manage", "offline_access", "openid", "other", "profile", "read", "write"},
-		"response_types_supported":                      {"code"},
-		"response_modes_supported":                      {"form_post", "query"},
-		"code_challenge_methods_supported":              {"S256"},
-		"prompt_values_supported":                       {"consent", "login", "none", "select_account"},
-		"protected_resources":                           {apiURI, otherURI},
-		"grant_types_supported":                         {"authorization_code", "client_credentials", "password", "refresh_token"},
-		"token_endpoint_auth_methods_supported":         {"client_secret_basic", "client_secret_post", "none"},
-		"revocation_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post", "none"},
-		"introspection_endpoint_auth_methods_supported": {"client_secret_basic", "client_secret_post"},
+		"scopes_supported":                                 {"email", "manage", "offline_access", "openid", "other", "profile", "read", "write"},
+		"response_types_supported":                         {"code"},
+		"response_modes_supported":                         {"form_post", "query"},
+		"code_challenge_methods_supported":                 {"S256"},
+		"prompt_values_supported":                          {"consent", "login", "none", "select_account"},
+		"protected_resources":                              {apiURI, otherURI},
+		"grant_types_supported":                            {"authorization_code", "client_credentials", "password", "refresh_token"},
+		"token_endpoint_auth_methods_supported":            {"client_secret_basic", "client_secret_post", "none", "private_key_jwt"},
+		"revocation_endpoint_auth_methods_supported":       {"client_secret_basic", "client_secret_post", "none", "private_key_jwt"},
+		"introspection_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post", "private_key_jwt"},
+		"token_endpoint_auth_signing_alg_values_supported": {"ES256", "ES384", "EdDSA", "PS256", "RS256"},
 	} {
 		if diff := cmp.Diff(values, slices.Sorted(slices.Values(strs(t, document, name)))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -310,12 +311,16 @@ func TestMD07_AdvertisedEndpointsWork(t *testing.T) {
 }
 
 func TestMD07_AdvertisedMethodsWork(t *testing.T) {
-	s := newServer(t)
+	signer := newSigning(t, nil)
+	s := signer.server
 	document := metadata(t, s, metadataURL)
 	send := map[string]func(path string) answer{
 		"client_secret_basic": func(path string) answer { return s.as("basic", path, goodForm(path)...) },
 		"client_secret_post": func(path string) answer {
 			return s.post(path, append(goodForm(path), "client_id", "post", "client_secret", s.secrets["post"].Reveal())...)
+		},
+		"private_key_jwt": func(path string) answer {
+			return s.post(path, append(goodForm(path), "client_assertion_type", assertionType, "client_assertion", signer.assertion("", nil))...)
 		},
 		"none": func(path string) answer {
 			return s.as("app", path, "grant_type", "password", "username", username, "password", secretPW, "token", "unknown")

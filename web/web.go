@@ -76,6 +76,8 @@ type Options struct {
 	StatusStream  *status.Stream
 	StatusTTL     time.Duration
 	PasswordGrant bool
+	// AssertionAlgorithms are those that clients may sign with.
+	AssertionAlgorithms []string
 	// TrustedProxies are the addresses and networks whose X-Forwarded-For is
 	// believed.
 	TrustedProxies []string
@@ -179,7 +181,7 @@ func (m *mounting) site() (*site, error) {
 func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
 	o := m.options
 	endpoints := &oauth.Endpoints{
-		Service: o.Service, Pusher: o.Authorizations, Clients: o.Registry, Respond: m.respond, Now: o.Now, PasswordGrant: o.PasswordGrant,
+		Service: o.Service, Pusher: o.Authorizations, Clients: o.Registry, Respond: m.respond, Now: o.Now, PasswordGrant: o.PasswordGrant, AssertionAlgorithms: o.AssertionAlgorithms,
 		Cookies: oauth.Cookies{Path: m.base + "/oauth", Secure: m.https},
 	}
 	members := endpoints.Mount(s.router, o.Issuer)

@@ -38,6 +38,7 @@ type Store interface {
 	authz.AuthorizationStore
 	authz.ConsentStore
 	authz.LogoutStore
+	authz.UsedStore
 }
 
 // Memory is a Store that forgets everything with the process. It is safe for
@@ -50,6 +51,7 @@ type Memory struct {
 	users         map[string]authz.User
 	families      map[authz.Hash]authz.Family
 	denied        map[string]time.Time
+	used          map[authz.Hash]time.Time
 	confirmations map[authz.Hash]authz.Confirmation
 	lists         []*statusList
 	ended         map[authz.StatusRef]bool
@@ -73,7 +75,7 @@ type workLease struct {
 func NewMemory() *Memory {
 	return &Memory{
 		clients: map[string]authz.Client{}, resources: map[string]authz.Resource{}, users: map[string]authz.User{},
-		families: map[authz.Hash]authz.Family{}, denied: map[string]time.Time{}, confirmations: map[authz.Hash]authz.Confirmation{}, once: map[string]bool{},
+		families: map[authz.Hash]authz.Family{}, denied: map[string]time.Time{}, used: map[authz.Hash]time.Time{}, confirmations: map[authz.Hash]authz.Confirmation{}, once: map[string]bool{},
 		ended:  map[authz.StatusRef]bool{},
 		leases: map[string]workLease{}, activity: map[activityKey]int64{}, Calls: map[string]int{}, browserState: newBrowserState(),
 	}

@@ -135,6 +135,7 @@ func browserCases() []suiteCase {
 func otherCases() []suiteCase {
 	return []suiteCase{
 		{"Denylist", denylist},
+		{"UsedIDs/OnceUntilTheyExpire", usedIDs},
 		{"Indexes/NeverGivenTwice", indexes},
 		{"StatusLists/Versions", statusVersions},
 		{"StatusLists/EndedIsDueUntilPublished", statusEnded},

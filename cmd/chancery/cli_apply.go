@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -108,6 +109,8 @@ type (
 		Scopes                 []string       `yaml:"scopes"`
 		Resources              []string       `yaml:"resources"`
 		RedirectURIs           []string       `yaml:"redirect_uris"`
+		JWKS                   map[string]any `yaml:"jwks"`
+		JWKSURI                string         `yaml:"jwks_uri"`
 		PostLogoutRedirectURIs []string       `yaml:"post_logout_redirect_uris"`
 		BackchannelLogoutURI   string         `yaml:"backchannel_logout_uri"`
 		IDTokenAlgorithm       string         `yaml:"id_token_signed_response_alg"`
@@ -189,6 +192,14 @@ func (d clientDeclaration) client(folder string, now time.Time) (authz.Client, e
 			IdleTTL: d.IdleTTL, AbsoluteTTL: d.AbsoluteTTL, Leeway: d.Leeway,
 			LostResponseWindow: d.LostResponseWindow, LostResponseBudget: d.LostResponseBudget,
 		},
+	}
+	client.JWKSURI = d.JWKSURI
+	if d.JWKS != nil {
+		set, err := json.Marshal(d.JWKS)
+		if err != nil {
+			return client, fmt.Errorf("jwks: %w", err)
+		}
+		client.JWKS = string(set)
 	}
 	switch {
 	case d.ID == "":

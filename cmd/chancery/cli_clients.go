@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"chancery/authz"
@@ -35,13 +37,16 @@ func (v clientView) draw(out *table) {
 	out.row("grants", list(v.GrantTypes))
 	out.row("scope", dash(v.Scope))
 	out.row("resources", list(v.Resources))
+	if v.JWKS != nil {
+		out.row("keys", fmt.Sprint(len(v.JWKS.Keys)))
+	}
 	out.row("redirect uris", list(v.RedirectURIs))
 	if len(v.PostLogoutRedirectURIs) > 0 {
 		out.row("after a logout", list(v.PostLogoutRedirectURIs))
 	}
 	out.row("origins", list(v.AllowedOrigins))
 	out.row("refresh tokens in", v.Delivery)
-	for _, setting := range [][2]string{{"told of ended sessions", v.BackchannelLogoutURI}, {"e-mail verification page", v.EmailVerificationURI}, {"password reset page", v.PasswordResetURI}, {"idle ttl", v.IdleTTL}, {"absolute ttl", v.AbsoluteTTL}, {"leeway", v.Leeway}, {"lost-response window", v.LostResponseWindow}} {
+	for _, setting := range [][2]string{{"keys at", v.JWKSURI}, {"told of ended sessions", v.BackchannelLogoutURI}, {"e-mail verification page", v.EmailVerificationURI}, {"password reset page", v.PasswordResetURI}, {"idle ttl", v.IdleTTL}, {"absolute ttl", v.AbsoluteTTL}, {"leeway", v.Leeway}, {"lost-response window", v.LostResponseWindow}} {
 		if setting[1] != "" {
 			out.row(setting[0], setting[1])
 		}
@@ -64,7 +69,10 @@ type clientFlags struct {
 	delivery, verifyPage, resetPage    string
 	redirects, afterLogout             []string
 	logoutURI, idTokenAlg              string
+	jwksFile, jwksURI                  string
 	pkceOptional                       bool
+	// jwks is what the file holds.
+	jwks                               string
 	idle, absolute, leeway, lostWindow time.Duration
 	lostBudget                         int
 }
@@ -72,7 +80,9 @@ type clientFlags struct {
 func (f *clientFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.name, "name", "", "name for people")
-	flags.StringVar(&f.method, "auth-method", "", "client_secret_basic or client_secret_post (default: either)")
+	flags.StringVar(&f.method, "auth-method", "", "client_secret_basic, client_secret_post (default: either) or private_key_jwt")
+	flags.StringVar(&f.jwksFile, "jwks-file", "", "`file` with the public keys (RFC 7517) of a client with private_key_jwt")
+	flags.StringVar(&f.jwksURI, "jwks-uri", "", "`URI` where these keys are")
 	flags.BoolVar(&f.firstParty, "first-party", false, "ours: may use the password grant and the account API")
 	flags.BoolVar(&f.introspect, "introspect", false, "may introspect tokens for its resources")
 	flags.StringArrayVar(&f.grants, "grant", nil, "allowed `grant`: authorization_code, password, refresh_token or client_credentials; repeatable")
@@ -104,6 +114,8 @@ func (f *clientFlags) apply(cmd *cobra.Command, client *authz.Client) {
 	assign(given("grant"), &client.GrantTypes, filled(f.grants))
 	assign(given("scope"), &client.Scope, authz.Scope(filled(f.scopes)))
 	assign(given("resource"), &client.Resources, filled(f.resources))
+	assign(given("jwks-file"), &client.JWKS, f.jwks)
+	assign(given("jwks-uri"), &client.JWKSURI, f.jwksURI)
 	assign(given("redirect-uri"), &client.RedirectURIs, filled(f.redirects))
 	assign(given("post-logout-redirect-uri"), &client.PostLogoutRedirectURIs, filled(f.afterLogout))
 	assign(given("backchannel-logout-uri"), &client.BackchannelLogoutURI, f.logoutURI)
@@ -120,8 +132,15 @@ func (f *clientFlags) apply(cmd *cobra.Command, client *authz.Client) {
 	assign(given("lost-response-budget"), &client.Refresh.LostResponseBudget, &f.lostBudget)
 }
 
-// check reports what is no word of a flag.
+// check reports what is no word of a flag, and reads the file of another.
 func (f *clientFlags) check() error {
+	if f.jwksFile != "" {
+		content, err := os.ReadFile(f.jwksFile)
+		if err != nil {
+			return fmt.Errorf("--jwks-file: %w", err)
+		}
+		f.jwks = strings.TrimSpace(string(content))
+	}
 	if f.delivery != authz.DeliveryBody && f.delivery != authz.DeliveryCookie {
 		return usageError{fmt.Errorf("--refresh-token-delivery %q: want body or cookie", f.delivery)}
 	}

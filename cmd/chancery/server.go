@@ -11,6 +11,7 @@ import (
 	"chancery/cmd/chancery/internal/mail"
 	"chancery/cmd/chancery/internal/outbound"
 	"chancery/cmd/chancery/internal/telemetry"
+	"chancery/keys"
 	"chancery/storage"
 	"chancery/storage/limits"
 	"chancery/web"
@@ -25,6 +26,8 @@ type server struct {
 	activity *authz.Activity
 	// mails is nil when nothing can be sent.
 	mails *mail.Queue
+	// outbound calls addresses that clients have chosen.
+	outbound *outbound.Client
 	// logouts tells clients of sessions that have ended.
 	logouts *authz.Logouts
 	web     *web.Server
@@ -104,12 +107,13 @@ func (o observers) TokenAnswered(grantType, outcome string, cause authz.Cause) {
 
 // mount makes the handlers, and connects them with what they must hear of.
 func (s *server) mount(ctx context.Context, throttle *authz.Throttle) error {
+	s.outbound = outbound.New(s.config.OutboundNetworks())
 	service, err := s.service(throttle)
 	if err != nil {
 		return err
 	}
 	s.logouts = &authz.Logouts{
-		Issuer: s.config.Issuer, Store: s.db, Registry: s.registry, Signer: service.Signer, Poster: outbound.New(s.config.OutboundNetworks()), Now: s.clock.Now,
+		Issuer: s.config.Issuer, Store: s.db, Registry: s.registry, Signer: service.Signer, Poster: s.outbound, Now: s.clock.Now,
 	}
 	accounts := &authz.Accounts{Service: service, Policy: s.policy, Users: s.db, Confirmations: s.db, Registration: s.config.Registration.Enabled}
 	if s.mails != nil {
@@ -129,7 +133,7 @@ func (s *server) mount(ctx context.Context, throttle *authz.Throttle) error {
 		ConsoleSessions: storage.ConsoleSessions{DB: s.db, Now: time.Now},
 		Keys:            s.rotator.Ring, JWKSMaxAge: s.config.Keys.JWKSMaxAge,
 		StatusLists: s.statuses, StatusStream: s.stream, StatusTTL: s.config.Status.TTL,
-		PasswordGrant: s.config.PasswordGrant.Enabled, TrustedProxies: s.config.TrustedProxies,
+		PasswordGrant: s.config.PasswordGrant.Enabled, AssertionAlgorithms: keys.ForeignAlgorithms(), TrustedProxies: s.config.TrustedProxies,
 		Ready: s.readyChecks(), Version: buildVersion(), Log: s.log, Now: s.clock.Now,
 	})
 	if err != nil {
@@ -158,9 +162,18 @@ func (s *server) service(throttle *authz.Throttle) (*authz.Service, error) {
 	}
 	return &authz.Service{
 		Settings: s.settings, Now: s.clock.Now, Registry: s.registry, Logins: s.db, Codes: s.db, Families: s.db, Sessions: s.sessions, Denylist: s.db,
+		Used: s.db, ClientKeys: clientKeys{outbound.NewDocuments(s.outbound, s.clock.Now)},
 		Indexes: s.indexes, Events: s.events, Refreshes: refreshes, Passwords: s.hasher, Signer: s.metrics.Signer(s.rotator.Ring),
 		Throttle: throttle, Observer: observers{s.activity, s.metrics},
 	}, nil
+}
+
+// clientKeys checks what clients have signed.
+type clientKeys struct{ *outbound.Documents }
+
+// Verify implements authz.ClientKeys.
+func (clientKeys) Verify(jwks []byte, token string) (string, []byte, error) {
+	return keys.VerifyForeign(jwks, token)
 }
 
 // publishStatuses connects the status lists with what makes them change and

@@ -3,6 +3,8 @@ package admin
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -23,6 +25,8 @@ type Client struct {
 	GrantTypes             []string     `json:"grant_types" example:"[\"password\", \"refresh_token\"]"`
 	Scope                  string       `json:"scope" example:"notes:read notes:write"`
 	Resources              []string     `json:"resources" example:"[\"https://api.example\"]"`
+	JWKS                   *KeySet      `json:"jwks,omitempty"`
+	JWKSURI                string       `json:"jwks_uri,omitempty" example:"https://shop.example/jwks.json"`
 	RedirectURIs           []string     `json:"redirect_uris" example:"[\"https://shop.example/callback\"]"`
 	PostLogoutRedirectURIs []string     `json:"post_logout_redirect_uris" example:"[\"https://shop.example/\"]"`
 	BackchannelLogoutURI   string       `json:"backchannel_logout_uri,omitempty" example:"https://shop.example/logged-out"`
@@ -43,6 +47,20 @@ type Client struct {
 	UpdatedAt              time.Time    `json:"updated_at"`
 }
 
+// KeySet are public keys (RFC 7517).
+type KeySet struct {
+	Keys []map[string]any `json:"keys" minItems:"1" maxItems:"20" nullable:"false" doc:"RFC 7517 keys, their public halves alone."`
+}
+
+// keySet returns the keys of a client that are stored as text.
+func keySet(text string) *KeySet {
+	var set KeySet
+	if json.Unmarshal([]byte(text), &set) != nil {
+		return nil
+	}
+	return &set
+}
+
 // SecretTime says how long a secret is good.
 type SecretTime struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -57,6 +75,7 @@ func NewClient(client authz.Client, secret authz.Secret) Client {
 		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: list(client.GrantTypes), Scope: client.Scope.String(),
 		Resources: list(client.Resources), AllowedOrigins: list(client.AllowedOrigins),
 		RedirectURIs: list(client.RedirectURIs), PostLogoutRedirectURIs: list(client.PostLogoutRedirectURIs),
+		JWKS: keySet(client.JWKS), JWKSURI: client.JWKSURI,
 		BackchannelLogoutURI: client.BackchannelLogoutURI, IDTokenAlgorithm: cmp.Or(client.IDTokenAlgorithm, authz.SigningAlgorithms()[0]), PKCEOptional: client.PKCEOptional,
 		Delivery: client.Delivery(), EmailVerificationURI: client.EmailVerificationURI, PasswordResetURI: client.PasswordResetURI,
 		IdleTTL: optional(client.Refresh.IdleTTL), AbsoluteTTL: optional(client.Refresh.AbsoluteTTL), Leeway: optional(client.Refresh.Leeway),
@@ -85,12 +104,14 @@ func optional(d *time.Duration) string {
 // ClientChange is what may be said of a client; what is absent stays as it is.
 type ClientChange struct {
 	Name                   *string   `json:"client_name,omitempty" maxLength:"200" example:"Shop"`
-	AuthMethod             *string   `json:"token_endpoint_auth_method,omitempty" enum:"none,client_secret,client_secret_basic,client_secret_post" doc:"none for a public client; client_secret for a confidential one that may send its secret either way, which is the default." example:"none"`
+	AuthMethod             *string   `json:"token_endpoint_auth_method,omitempty" enum:"none,client_secret,client_secret_basic,client_secret_post,private_key_jwt" doc:"none for a public client; private_key_jwt for one that signs with a key of jwks or jwks_uri; client_secret for a confidential one that may send its secret either way, which is the default." example:"none"`
 	FirstParty             *bool     `json:"first_party,omitempty" example:"true"`
 	Introspect             *bool     `json:"introspect,omitempty" example:"false"`
 	GrantTypes             *[]string `json:"grant_types,omitempty" maxItems:"10" example:"[\"password\", \"refresh_token\"]"`
 	Scope                  *string   `json:"scope,omitempty" maxLength:"4000" example:"notes:read"`
 	Resources              *[]string `json:"resources,omitempty" maxItems:"100" example:"[\"https://api.example\"]"`
+	JWKS                   *KeySet   `json:"jwks,omitempty" doc:"Public keys by which a client with private_key_jwt proves itself."`
+	JWKSURI                *string   `json:"jwks_uri,omitempty" maxLength:"512" doc:"Where these keys are, in place of jwks."`
 	RedirectURIs           *[]string `json:"redirect_uris,omitempty" maxItems:"50" doc:"Where the answers of its logins may go. The grant authorization_code needs one." example:"[\"https://shop.example/callback\"]"`
 	PostLogoutRedirectURIs *[]string `json:"post_logout_redirect_uris,omitempty" maxItems:"50" example:"[\"https://shop.example/\"]"`
 	BackchannelLogoutURI   *string   `json:"backchannel_logout_uri,omitempty" maxLength:"512" doc:"What is told of each session that ends." example:"https://shop.example/logged-out"`
@@ -107,6 +128,21 @@ type ClientChange struct {
 	LostResponseBudget     *int      `json:"lost_response_budget,omitempty" minimum:"-1" maximum:"100" doc:"-1 for the server's." example:"3"`
 }
 
+// applyKeys sets the client's keys, or where they are, in place of the other.
+func (n ClientChange) applyKeys(client *authz.Client) error {
+	if n.JWKS != nil {
+		text, err := json.Marshal(n.JWKS)
+		if err != nil {
+			return fmt.Errorf("encode jwks: %w", err)
+		}
+		client.JWKS, client.JWKSURI = string(text), ""
+	}
+	if n.JWKSURI != nil && *n.JWKSURI != client.JWKSURI {
+		client.JWKS, client.JWKSURI = "", *n.JWKSURI
+	}
+	return nil
+}
+
 // Apply makes the change to the client. The error has code InvalidInput; what
 // may not be, the rules say later.
 func (n ClientChange) Apply(client *authz.Client) error {
@@ -118,6 +154,9 @@ func (n ClientChange) Apply(client *authz.Client) error {
 	set(&client.Introspect, n.Introspect)
 	set(&client.GrantTypes, n.GrantTypes)
 	set(&client.Resources, n.Resources)
+	if err := n.applyKeys(client); err != nil {
+		return err
+	}
 	set(&client.RedirectURIs, n.RedirectURIs)
 	set(&client.PostLogoutRedirectURIs, n.PostLogoutRedirectURIs)
 	set(&client.BackchannelLogoutURI, n.BackchannelLogoutURI)

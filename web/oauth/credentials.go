@@ -22,10 +22,10 @@ func (e *Endpoints) Client(c *gin.Context) (authz.Client, error) {
 }
 
 var (
-	errTwoMethods   = badRequest("The client uses more than one authentication method.")
-	errTwoClients   = badRequest("The client_id parameter differs from the Authorization header.")
-	errNoClient     = &authz.Error{Code: authz.InvalidClient, Description: "Client authentication failed."}
-	assertionFields = []string{"client_assertion", "client_assertion_type"}
+	errTwoMethods    = badRequest("The client uses more than one authentication method.")
+	errTwoClients    = badRequest("The client_id parameter differs from the Authorization header.")
+	errAssertionType = badRequest("The client_assertion_type is missing or not supported.")
+	errNoClient      = &authz.Error{Code: authz.InvalidClient, Description: "Client authentication failed."}
 )
 
 // readCredentials returns how the request identifies its client: by HTTP Basic
@@ -33,12 +33,13 @@ var (
 func readCredentials(r *http.Request, f form) (authz.Credentials, error) {
 	headers := r.Header.Values("Authorization")
 	id, secret := f.value("client_id"), f.value("client_secret")
-	asserted := f.value(assertionFields[0]) != "" || f.value(assertionFields[1]) != ""
+	assertion, assertionType := f.value("client_assertion"), f.value("client_assertion_type")
+	asserted := assertion != "" || assertionType != ""
 	switch {
 	case len(headers) > 1, len(headers) == 1 && (secret != "" || asserted), secret != "" && asserted:
 		return authz.Credentials{}, errTwoMethods
 	case asserted:
-		return authz.Credentials{}, errNoClient // private_key_jwt is not supported
+		return readAssertion(id, assertion, assertionType)
 	case len(headers) == 1:
 		credentials, err := readBasic(headers[0])
 		if err == nil && id != "" && id != credentials.ClientID {
@@ -51,6 +52,19 @@ func readCredentials(r *http.Request, f form) (authz.Credentials, error) {
 		return authz.Credentials{ClientID: id, Secret: authz.Secret(secret), Method: authz.AuthPost}, nil
 	}
 	return authz.Credentials{ClientID: id, Method: authz.AuthNone}, nil
+}
+
+// readAssertion reads what the client has signed to prove itself (RFC 7523
+// section 2.2), which names the client where no parameter does.
+func readAssertion(id, assertion, assertionType string) (authz.Credentials, error) {
+	if assertion == "" || assertionType != authz.AssertionType {
+		return authz.Credentials{}, errAssertionType
+	}
+	credentials := authz.Credentials{ClientID: id, Assertion: authz.Secret(assertion), Method: authz.AuthPrivateKeyJWT}
+	if id == "" {
+		credentials.ClientID = authz.AssertedClient(credentials.Assertion)
+	}
+	return credentials, nil
 }
 
 // readBasic reads an Authorization header. Both halves are form-encoded before

@@ -49,6 +49,8 @@ type Endpoints struct {
 	Cookies Cookies
 	// Now is the service's clock.
 	Now func() time.Time
+	// AssertionAlgorithms are those that clients may sign with.
+	AssertionAlgorithms []string
 	// PasswordGrant says whether the password grant is advertised.
 	PasswordGrant bool
 }
@@ -70,13 +72,13 @@ func (e *Endpoints) Mount(router gin.IRouter, issuer string) map[string]any {
 		router.POST(path, e.Respond.Handler(func(c *gin.Context) error { return e.post(c, handle) }))
 		router.OPTIONS(path, e.Respond.Handler(e.preflight))
 	}
-	secretMethods := []authz.AuthMethod{authz.AuthBasic, authz.AuthPost}
-	anyMethod := []authz.AuthMethod{authz.AuthBasic, authz.AuthPost, authz.AuthNone}
+	provenMethods := []authz.AuthMethod{authz.AuthBasic, authz.AuthPost, authz.AuthPrivateKeyJWT}
+	anyMethod := append(provenMethods, authz.AuthNone)
 	grants := []string{authz.GrantAuthorizationCode, authz.GrantRefreshToken, authz.GrantClientCredentials}
 	if e.PasswordGrant {
 		grants = append(grants, authz.GrantPassword)
 	}
-	return map[string]any{
+	members := map[string]any{
 		"token_endpoint":                                issuer + tokenPath,
 		"token_endpoint_auth_methods_supported":         anyMethod,
 		"grant_types_supported":                         grants,
@@ -84,8 +86,12 @@ func (e *Endpoints) Mount(router gin.IRouter, issuer string) map[string]any {
 		"revocation_endpoint_auth_methods_supported":    anyMethod,
 		"pushed_authorization_request_endpoint":         issuer + parPath,
 		"introspection_endpoint":                        issuer + introspectPath,
-		"introspection_endpoint_auth_methods_supported": secretMethods,
+		"introspection_endpoint_auth_methods_supported": provenMethods,
 	}
+	for _, endpoint := range []string{"token", "revocation", "introspection"} {
+		members[endpoint+"_endpoint_auth_signing_alg_values_supported"] = e.AssertionAlgorithms
+	}
+	return members
 }
 
 // request is a request whose form was read.

@@ -120,6 +120,27 @@ func (c *Client) PostForm(ctx context.Context, uri string, form url.Values) (int
 	return response.StatusCode, err
 }
 
+// Get returns the body of a JSON document. The error means that there is none, or
+// that the address must not be called.
+func (c *Client) Get(ctx context.Context, uri string) ([]byte, error) {
+	response, err := c.do(ctx, http.MethodGet, uri, nil, "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("outbound: answered with status %d", response.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, MaxBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("outbound: %w", err)
+	}
+	if len(body) > MaxBody {
+		return nil, errors.New("outbound: the document is too long")
+	}
+	return body, nil
+}
+
 func (c *Client) do(ctx context.Context, method, uri string, body io.Reader, mediaType string) (*http.Response, error) {
 	u, err := c.address(uri)
 	if err != nil {
