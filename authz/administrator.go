@@ -48,7 +48,7 @@ var (
 // must be meant for that API, alive, and of the scope; the client must be
 // registered for it, and the user have the role. The error has code
 // InvalidToken or InsufficientScope.
-func (a *Admins) ByToken(ctx context.Context, token Secret, scope string, device Device) (Administrator, error) {
+func (a *Admins) ByToken(ctx context.Context, token Presented, scope string, device Device) (Administrator, error) {
 	resource := AdminResource(a.Service.Issuer)
 	read, err := a.Service.aliveTokenFor(ctx, token, resource, scope)
 	if err != nil {

@@ -238,7 +238,7 @@ func (c Client) same(o Client) bool {
 		slices.Equal(c.AllowedOrigins, o.AllowedOrigins) && c.Refresh.same(o.Refresh) &&
 		slices.Equal(c.RedirectURIs, o.RedirectURIs) && slices.Equal(c.PostLogoutRedirectURIs, o.PostLogoutRedirectURIs) &&
 		c.BackchannelLogoutURI == o.BackchannelLogoutURI && c.IDTokenAlgorithm == o.IDTokenAlgorithm && c.PKCEOptional == o.PKCEOptional &&
-		c.JWKS == o.JWKS && c.JWKSURI == o.JWKSURI
+		c.JWKS == o.JWKS && c.JWKSURI == o.JWKSURI && c.DPoPBound == o.DPoPBound
 }
 
 func (o RefreshOverrides) same(p RefreshOverrides) bool {

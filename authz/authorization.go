@@ -169,6 +169,6 @@ func (z Authorization) grant() Grant {
 	session := z.Login.Session
 	return Grant{
 		ClientID: z.Request.Client.ID, UserID: session.UserID, AuthEpoch: session.AuthEpoch, BrowserID: session.ID,
-		Scope: z.Scope, Resources: z.Resources, AMR: session.AMR, AuthTime: session.AuthTime,
+		Scope: z.Scope, Resources: z.Resources, AMR: session.AMR, AuthTime: session.AuthTime, KeyThumbprint: z.Request.KeyThumbprint,
 	}
 }

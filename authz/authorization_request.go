@@ -30,6 +30,8 @@ type AuthorizationRequest struct {
 	// user that it has an ID token of.
 	LoginHint string
 	UserHint  string
+	// KeyThumbprint is that of the key that the code is bound to, "" for none.
+	KeyThumbprint string
 	// ID tells the request from any other.
 	ID Hash
 	// Pushed is the hash under which the request was sent ahead, zero if it was
@@ -95,6 +97,7 @@ var (
 	errRequestURI        = fail(RequestURINotSupported, "The request_uri parameter is only for requests that were sent ahead.")
 	errRegistrationParam = fail(RegistrationNotSupported, "The registration parameter is not supported.")
 	errChallenge         = fail(InvalidRequest, "A code_challenge with the code_challenge_method S256 is needed.")
+	errThumbprint        = fail(InvalidRequest, "The dpop_jkt is not the thumbprint of a key.")
 	errPrompt            = fail(InvalidRequest, "The prompt must be none, login, consent or select_account; none goes with no other.")
 	errMaxAge            = fail(InvalidRequest, "The max_age must be a number of seconds.")
 	errIDTokenHint       = fail(InvalidRequest, "The id_token_hint is not an ID token of this server for this client.")
@@ -181,7 +184,10 @@ func (a *Authorizations) readParameters(r *AuthorizationRequest, values url.Valu
 	case !r.Client.allows(GrantAuthorizationCode):
 		return errGrantDenied
 	}
-	r.Nonce, r.LoginHint = values.Get("nonce"), values.Get("login_hint")
+	r.Nonce, r.LoginHint, r.KeyThumbprint = values.Get("nonce"), values.Get("login_hint"), values.Get("dpop_jkt")
+	if r.KeyThumbprint != "" && !challengeForm.MatchString(r.KeyThumbprint) {
+		return errThumbprint
+	}
 	for _, read := range []func(*AuthorizationRequest, url.Values) *Error{readChallenge, readPrompt, a.readHint, a.readWanted} {
 		if err := read(r, values); err != nil {
 			return err

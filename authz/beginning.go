@@ -13,6 +13,8 @@ type beginning struct {
 	family Family
 	// target is what its first access token is for.
 	target target
+	// thumbprint is that of the key that the client holds, "" for none.
+	thumbprint string
 	// nonce is that of the authorization request.
 	nonce string
 	// sessions is how many live ones the user has.
@@ -36,7 +38,10 @@ func (s *Service) startSession(ctx context.Context, b beginning) (TokenResponse,
 	f.SessionID, f.HandleHash, f.ClientID = uuid.NewString(), h.hash(), b.client.ID
 	f.CreatedAt, f.RotatedAt = now, now
 	f.AbsoluteExpiresAt, f.IdleExpiresAt = now.Add(policy.AbsoluteTTL), now.Add(policy.IdleTTL)
-	response, err := s.mintForUser(f, b.target, now)
+	if b.client.Public() {
+		f.KeyThumbprint = b.thumbprint // a client that proves itself is bound by that
+	}
+	response, err := s.mintForUser(f, b.target, now, b.thumbprint)
 	if err != nil {
 		return TokenResponse{}, err
 	}

@@ -77,6 +77,9 @@ type Client struct {
 	// PKCEOptional lets a confidential client begin a login without a code
 	// challenge (RFC 7636).
 	PKCEOptional bool
+	// DPoPBound refuses tokens to the client that are not bound to a key of it
+	// (RFC 9449 section 5.2).
+	DPoPBound bool
 	// AllowedOrigins are the web origins whose scripts may read its answers.
 	AllowedOrigins []string
 	// CookieDelivery puts refresh tokens into a cookie that no script reads,

@@ -19,6 +19,9 @@ type Grant struct {
 	Resources []string
 	AMR       []string
 	AuthTime  time.Time
+	// KeyThumbprint is that of the key that the client must prove to hold, "" for
+	// any (RFC 9449 section 10).
+	KeyThumbprint string
 }
 
 // AuthorizationCode is what a client exchanges for a session (RFC 6749 section

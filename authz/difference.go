@@ -72,6 +72,7 @@ func (c Client) differences(before Client) []Difference {
 	d.text("backchannel_logout_uri", before.BackchannelLogoutURI, c.BackchannelLogoutURI)
 	d.text("id_token_signed_response_alg", before.IDTokenAlgorithm, c.IDTokenAlgorithm)
 	d.flag("pkce_optional", before.PKCEOptional, c.PKCEOptional)
+	d.flag("dpop_bound_access_tokens", before.DPoPBound, c.DPoPBound)
 	d.list("allowed_origins", before.AllowedOrigins, c.AllowedOrigins)
 	d.text("refresh_token_delivery", deliveryText(before), deliveryText(c))
 	d.text("email_verification_uri", before.EmailVerificationURI, c.EmailVerificationURI)

@@ -22,6 +22,7 @@ const (
 	UnsupportedGrantType   Code = "unsupported_grant_type"
 	InvalidScope           Code = "invalid_scope"
 	InvalidTarget          Code = "invalid_target"
+	InvalidDPoPProof       Code = "invalid_dpop_proof"
 	TemporarilyUnavailable Code = "temporarily_unavailable"
 
 	// Codes of the authorization endpoint alone (RFC 6749 section 4.1.2.1, OpenID

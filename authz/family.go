@@ -34,6 +34,9 @@ type Family struct {
 	LostSince      time.Time
 	Status         StatusRef
 	Device         Device
+	// KeyThumbprint is that of the key which the refresh tokens of a public client
+	// are bound to (RFC 9449 section 5), "" for none.
+	KeyThumbprint string
 }
 
 // Device is what is known of the device that a session was last used from.

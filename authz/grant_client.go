@@ -18,7 +18,7 @@ func (s *Service) clientGrant(ctx context.Context, client Client, request TokenR
 	if err != nil {
 		return TokenResponse{}, err
 	}
-	return s.mintForClient(client, t, s.now())
+	return s.mintForClient(client, t, s.now(), request.thumbprint)
 }
 
 var errScopeDenied = fail(InvalidScope, "The client may not ask for this scope.")

@@ -74,6 +74,9 @@ func (s *Service) checkCode(code AuthorizationCode, client Client, request Token
 	if !provesChallenge(request.CodeVerifier, code.Challenge) {
 		return errVerifier
 	}
+	if code.KeyThumbprint != "" && code.KeyThumbprint != request.thumbprint {
+		return errOtherKey
+	}
 	return nil
 }
 
@@ -113,7 +116,7 @@ func (s *Service) beginGrant(ctx context.Context, client Client, grant Grant, re
 		return beginning{}, err
 	}
 	return beginning{
-		client: client, target: t, sessions: sessions, event: EventSessionStarted,
+		client: client, target: t, thumbprint: request.thumbprint, sessions: sessions, event: EventSessionStarted,
 		family: Family{
 			Scope: grant.Scope, Resources: grant.Resources, UserID: user.ID, Roles: user.Roles, AMR: grant.AMR, AuthTime: grant.AuthTime,
 		},

@@ -34,7 +34,7 @@ func (s *Service) passwordGrant(ctx context.Context, client Client, request Toke
 	}
 	f.UserID, f.Roles, f.AMR, f.AuthTime, f.Device = login.User.ID, login.User.Roles, login.AMR, login.AuthTime, device
 	return s.startSession(ctx, beginning{
-		client: client, family: f, target: t, sessions: login.Sessions, event: EventLoginSucceeded,
+		client: client, family: f, target: t, thumbprint: request.thumbprint, sessions: login.Sessions, event: EventLoginSucceeded,
 		store: func(ctx context.Context, f Family) error { return s.storeLogin(ctx, f, login.User.AuthEpoch) },
 	})
 }

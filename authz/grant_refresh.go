@@ -18,6 +18,9 @@ type Swap struct {
 	// IdleExpiresAt and Device are stored by the same write.
 	IdleExpiresAt time.Time
 	Device        Device
+	// KeyThumbprint is that of the key that the client has proven to hold. A
+	// family that is bound to another is not swapped.
+	KeyThumbprint string
 }
 
 // Restoration brings a family that has fallen behind from Generation, its
@@ -41,8 +44,8 @@ type Forgiveness struct {
 // FamilyStore keeps the refresh-token families.
 type FamilyStore interface {
 	// Rotate carries out the swap in one statement and returns the family as
-	// it is afterwards. Its condition is the d = 0 line of Family.Check and
-	// the client; ErrNotFound means that it did not hold, and nothing changed.
+	// it is afterwards. Its condition is the d = 0 line of Family.Check, the
+	// client, and the key that the family is bound to, if it is; ErrNotFound means that it did not hold, and nothing changed.
 	Rotate(ctx context.Context, swap Swap) (Family, error)
 	// FamilyByHandle returns the family with the handle hash, or ErrNotFound.
 	FamilyByHandle(ctx context.Context, hash Hash) (Family, error)
@@ -83,6 +86,8 @@ type refresh struct {
 	resource string // as asked for; "" for the first one
 	device   Device
 	now      time.Time
+	// thumbprint is that of the key that the client has proven to hold.
+	thumbprint string
 }
 
 // refreshGrant answers the refresh token grant (RFC 6749 section 6). A request
@@ -121,7 +126,7 @@ func (s *Service) refreshGrant(ctx context.Context, client Client, request Token
 }
 
 func (s *Service) newRefresh(client Client, request TokenRequest) (refresh, error) {
-	r := refresh{client: client, policy: client.Refresh.Over(s.Refresh), device: newDevice(request.Address, request.UserAgent), now: s.now()}
+	r := refresh{thumbprint: request.thumbprint, client: client, policy: client.Refresh.Over(s.Refresh), device: newDevice(request.Address, request.UserAgent), now: s.now()}
 	if request.RefreshToken == "" {
 		return r, errRefreshMissing
 	}
@@ -141,7 +146,7 @@ func (s *Service) newRefresh(client Client, request TokenRequest) (refresh, erro
 func (r refresh) swap(generation uint64) Swap {
 	return Swap{
 		HandleHash: r.token.handle.hash(), ClientID: r.client.ID, Generation: generation,
-		Now: r.now, IdleExpiresAt: r.now.Add(r.policy.IdleTTL), Device: r.device,
+		Now: r.now, IdleExpiresAt: r.now.Add(r.policy.IdleTTL), Device: r.device, KeyThumbprint: r.thumbprint,
 	}
 }
 
@@ -160,6 +165,9 @@ func (s *Service) decide(ctx context.Context, r refresh) (Family, Decision, erro
 		event.Detail = "presented by client " + r.client.ID
 		s.Events.Record(event.oncePerHour())
 		return f, Decision{}, errRefresh("")
+	}
+	if f.KeyThumbprint != "" && f.KeyThumbprint != r.thumbprint {
+		return f, Decision{}, errOtherKey
 	}
 	if cause := f.State(r.now); cause == "" {
 		if _, err := s.refreshTarget(ctx, r, f); err != nil {
@@ -240,7 +248,7 @@ func (s *Service) answer(ctx context.Context, r refresh, f Family, cause Cause) 
 	if err != nil {
 		return TokenResponse{}, err
 	}
-	response, err := s.mintForUser(f, t, r.now)
+	response, err := s.mintForUser(f, t, r.now, r.thumbprint)
 	if err != nil {
 		return TokenResponse{}, err
 	}

@@ -14,8 +14,8 @@ import (
 // is empty but for Active.
 type Introspection struct {
 	Active bool
-	// TokenType is "Bearer" for an access token, "refresh_token" for a refresh
-	// token.
+	// TokenType is "Bearer" for an access token, "DPoP" for one that is bound to a
+	// key, "refresh_token" for a refresh token.
 	TokenType string
 	Claims    claims.AccessToken
 }
@@ -23,6 +23,7 @@ type Introspection struct {
 // Token types of an introspection answer.
 const (
 	tokenTypeBearer  = "Bearer"
+	tokenTypeDPoP    = "DPoP"
 	tokenTypeRefresh = "refresh_token"
 )
 
@@ -71,7 +72,11 @@ func (s *Service) introspectAccessToken(ctx context.Context, token claims.Access
 	if err != nil || !alive {
 		return Introspection{}, err
 	}
-	return Introspection{Active: true, TokenType: tokenTypeBearer, Claims: token}, nil
+	tokenType := tokenTypeBearer
+	if token.Confirmation != nil {
+		tokenType = tokenTypeDPoP
+	}
+	return Introspection{Active: true, TokenType: tokenType, Claims: token}, nil
 }
 
 // tokenAlive reads what a signature cannot tell: a user's token lives with its

@@ -13,12 +13,12 @@ import (
 // maxRoles bounds the roles claim.
 const maxRoles = 32
 
-// mintForUser signs an access token of a session. It never outlives the
-// session's absolute expiry.
-func (s *Service) mintForUser(f Family, t target, now time.Time) (TokenResponse, error) {
+// mintForUser signs an access token of a session, bound to the key with that
+// thumbprint unless it is empty. It never outlives the session's absolute expiry.
+func (s *Service) mintForUser(f Family, t target, now time.Time, thumbprint string) (TokenResponse, error) {
 	token := claims.AccessToken{
 		Subject: f.UserID, SessionID: f.SessionID, AuthTime: f.AuthTime.Unix(), AMR: f.AMR, Roles: f.Roles[:min(len(f.Roles), maxRoles)],
-		Status: s.statusClaim(f.Status),
+		Status: s.statusClaim(f.Status), Confirmation: confirmation(thumbprint),
 	}
 	response, err := s.mint(token, f.ClientID, t, now, f.AbsoluteExpiresAt)
 	response.UserID, response.SessionID = f.UserID, f.SessionID
@@ -26,8 +26,9 @@ func (s *Service) mintForUser(f Family, t target, now time.Time) (TokenResponse,
 }
 
 // mintForClient signs an access token that a client gets for itself.
-func (s *Service) mintForClient(client Client, t target, now time.Time) (TokenResponse, error) {
-	return s.mint(claims.AccessToken{Subject: client.ID, Status: s.statusClaim(client.Status)}, client.ID, t, now, time.Time{})
+func (s *Service) mintForClient(client Client, t target, now time.Time, thumbprint string) (TokenResponse, error) {
+	token := claims.AccessToken{Subject: client.ID, Status: s.statusClaim(client.Status), Confirmation: confirmation(thumbprint)}
+	return s.mint(token, client.ID, t, now, time.Time{})
 }
 
 // statusClaim returns where verifiers see whether a token still counts.
@@ -65,7 +66,7 @@ func (s *Service) mint(token claims.AccessToken, clientID string, t target, now,
 		return TokenResponse{}, fmt.Errorf("sign access token: %w: %w", ErrUnavailable, err)
 	}
 	return TokenResponse{
-		AccessToken: Secret(signed), ExpiresIn: token.ExpiresAt - token.IssuedAt, Scope: t.scope, ClientID: clientID,
+		AccessToken: Secret(signed), Bound: token.Confirmation != nil, ExpiresIn: token.ExpiresAt - token.IssuedAt, Scope: t.scope, ClientID: clientID,
 	}, nil
 }
 

@@ -19,8 +19,8 @@ var errToken = fail(InvalidToken, "The access token is not valid, or no longer."
 // Principal verifies an access token for one of the server's own resources, in
 // process, and checks that its session, user and client live: an access token
 // of a session that was ended is refused at once. The error has code
-// InvalidToken or InsufficientScope.
-func (s *Service) Principal(ctx context.Context, token Secret, resource, scope string, device Device) (Principal, error) {
+// InvalidToken, InvalidDPoPProof or InsufficientScope.
+func (s *Service) Principal(ctx context.Context, token Presented, resource, scope string, device Device) (Principal, error) {
 	read, err := s.aliveTokenFor(ctx, token, resource, scope)
 	if err != nil {
 		return Principal{}, err
@@ -35,10 +35,13 @@ func (s *Service) Principal(ctx context.Context, token Secret, resource, scope s
 
 // aliveTokenFor returns what an access token says that is meant for the
 // resource, was granted the scope, and is good at this moment.
-func (s *Service) aliveTokenFor(ctx context.Context, token Secret, resource, scope string) (claims.AccessToken, error) {
-	read, ok := s.readAccessToken(token)
+func (s *Service) aliveTokenFor(ctx context.Context, token Presented, resource, scope string) (claims.AccessToken, error) {
+	read, ok := s.readAccessToken(token.Token)
 	if !ok || read.Audience != resource {
 		return claims.AccessToken{}, errToken
+	}
+	if err := s.possessed(read, token); err != nil {
+		return claims.AccessToken{}, err
 	}
 	return s.aliveToken(ctx, read, scope)
 }
@@ -65,7 +68,7 @@ func hasScope(token claims.AccessToken, scope string) bool {
 }
 
 // User returns who makes a request to the account API.
-func (a *Accounts) User(ctx context.Context, token Secret, device Device) (Principal, error) {
+func (a *Accounts) User(ctx context.Context, token Presented, device Device) (Principal, error) {
 	p, err := a.Service.Principal(ctx, token, AccountResource(a.Service.Issuer), ScopeAccount, device)
 	if err != nil {
 		return Principal{}, err

@@ -26,6 +26,16 @@ const pushedRequestPrefix = "urn:ietf:params:oauth:request_uri:"
 // take to log in. It is answered once.
 const PushedRequestTTL = 10 * time.Minute
 
+// Push is a request of a client to keep an authorization request.
+type Push struct {
+	Credentials Credentials
+	// Possession is how the client proves to hold the key that the code shall be
+	// bound to.
+	Possession Possession
+	Parameters url.Values
+	Address    string
+}
+
 // PushedResponse is the answer to a pushed request.
 type PushedResponse struct {
 	RequestURI string
@@ -38,18 +48,28 @@ var limitPush = Bucket{Key: "push", Burst: 300, Period: 10 * time.Minute}
 
 // Push checks an authorization request as the authorization endpoint would, and
 // keeps it for the browser to name. Expected failures are *Error.
-func (a *Authorizations) Push(ctx context.Context, credentials Credentials, values url.Values, address string) (PushedResponse, error) {
-	client, err := a.Service.Authenticate(ctx, credentials, address)
+func (a *Authorizations) Push(ctx context.Context, p Push) (PushedResponse, error) {
+	client, err := a.Service.Authenticate(ctx, p.Credentials, p.Address)
 	if err != nil {
 		return PushedResponse{}, err
 	}
-	if err := a.Service.Throttle.take(ctx, limitPush.of(Network(address))); err != nil {
+	if err := a.Service.Throttle.take(ctx, limitPush.of(Network(p.Address))); err != nil {
 		return PushedResponse{}, err
 	}
-	values = withoutCredentials(values)
+	values := withoutCredentials(p.Parameters)
 	values.Set("client_id", client.ID)
 	if values.Has("request_uri") {
 		return PushedResponse{}, fail(InvalidRequest, "The request_uri parameter cannot be pushed.")
+	}
+	thumbprint, err := a.Service.thumbprint(p.Possession, "")
+	if err != nil {
+		return PushedResponse{}, err
+	}
+	if named := values.Get("dpop_jkt"); thumbprint != "" && named != "" && named != thumbprint {
+		return PushedResponse{}, errOtherKey
+	}
+	if thumbprint != "" {
+		values.Set("dpop_jkt", thumbprint)
 	}
 	if _, err := a.Read(ctx, values); err != nil {
 		var refused *AuthorizationError

@@ -58,6 +58,7 @@ type Service struct {
 	Used     UsedStore
 	// ClientKeys checks the signatures of clients.
 	ClientKeys ClientKeys
+	Proofs     ProofVerifier
 	Indexes    *Indexes
 	Events     EventSink
 	Refreshes  *RefreshTokens

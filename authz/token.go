@@ -24,15 +24,21 @@ type TokenRequest struct {
 	// Resources holds every value of the resource parameter (RFC 8707).
 	Resources []string
 	Browser   Browser
-	Address   string
-	UserAgent string
+	// Possession is how the client proves to hold a key.
+	Possession Possession
+	Address    string
+	UserAgent  string
 	// ReceivedAt is when the request arrived, by the service's clock.
 	ReceivedAt time.Time
+	// thumbprint is that of the key that the client has proven to hold.
+	thumbprint string
 }
 
 // TokenResponse is a successful answer of the token endpoint.
 type TokenResponse struct {
 	AccessToken Secret
+	// Bound says that the access token is bound to a key: its type is DPoP.
+	Bound bool
 	// ExpiresIn and RefreshExpiresIn are seconds.
 	ExpiresIn int64
 	// Scope is that of the access token.
@@ -86,6 +92,9 @@ func (s *Service) token(ctx context.Context, request TokenRequest) (TokenRespons
 		request.RefreshToken = request.Browser.RefreshToken
 	}
 	if err := s.checkGrantType(client, request.GrantType); err != nil {
+		return TokenResponse{}, err
+	}
+	if request.thumbprint, err = s.prove(client, request.Possession); err != nil {
 		return TokenResponse{}, err
 	}
 	// What could not be answered must not use anything up.

@@ -20,10 +20,13 @@ type UserInfo struct {
 // know, at this moment: the session must live. A token for any resource will do
 // that carries the scope openid. The error has code InvalidToken or
 // InsufficientScope.
-func (a *Accounts) UserInfo(ctx context.Context, token Secret) (UserInfo, error) {
-	read, ok := a.Service.readAccessToken(token)
+func (a *Accounts) UserInfo(ctx context.Context, token Presented) (UserInfo, error) {
+	read, ok := a.Service.readAccessToken(token.Token)
 	if !ok || read.SessionID == "" {
 		return UserInfo{}, errToken
+	}
+	if err := a.Service.possessed(read, token); err != nil {
+		return UserInfo{}, err
 	}
 	alive, err := a.Service.aliveToken(ctx, read, ScopeOpenID)
 	if err != nil {

@@ -36,7 +36,7 @@ func (codeRow) TableName() string { return "authorization_codes" }
 func newCodeRow(c authz.AuthorizationCode) codeRow {
 	return codeRow{
 		Hash: c.Hash[:], ClientID: c.ClientID, UserID: c.UserID, AuthEpoch: c.AuthEpoch, BrowserID: c.BrowserID, RedirectURI: c.RedirectURI,
-		CodeChallenge: c.Challenge, Nonce: c.Nonce, Scope: words(c.Scope), Resources: words(c.Resources), AMR: words(c.AMR),
+		CodeChallenge: c.Challenge, Nonce: c.Nonce, Scope: words(c.Scope), Resources: words(c.Resources), AMR: words(c.AMR), JKT: c.KeyThumbprint,
 		AuthTime: millis(c.AuthTime), CreatedAt: millis(c.CreatedAt), ExpiresAt: millis(c.ExpiresAt), SID: c.SessionID,
 	}
 }
@@ -46,6 +46,7 @@ func (r codeRow) code() authz.AuthorizationCode {
 		Grant: authz.Grant{
 			ClientID: r.ClientID, UserID: r.UserID, AuthEpoch: r.AuthEpoch, BrowserID: r.BrowserID, Scope: strings.Fields(r.Scope),
 			Resources: strings.Fields(r.Resources), AMR: strings.Fields(r.AMR), AuthTime: moment(r.AuthTime),
+			KeyThumbprint: r.JKT,
 		},
 		RedirectURI: r.RedirectURI, Challenge: r.CodeChallenge, Nonce: r.Nonce,
 		CreatedAt: moment(r.CreatedAt), ExpiresAt: moment(r.ExpiresAt), SessionID: r.SID,

@@ -35,13 +35,14 @@ type familyRow struct {
 	StatusIndex       uint32
 	Address           string
 	UserAgent         string
+	JKT               string `gorm:"column:jkt"`
 }
 
 // TableName names the table of familyRow.
 func (familyRow) TableName() string { return "refresh_families" }
 
 const familyColumns = "sid, handle_hash, client_id, user_id, scope, resources, roles, amr, auth_time, created_at, generation, rotated_at, " +
-	"idle_expires_at, absolute_expires_at, revoked_at, revoked_cause, lost_generation, lost_count, lost_since, status_list, status_index, address, user_agent"
+	"idle_expires_at, absolute_expires_at, revoked_at, revoked_cause, lost_generation, lost_count, lost_since, status_list, status_index, address, user_agent, jkt"
 
 func (r familyRow) family() authz.Family {
 	var revokedAt time.Time
@@ -56,6 +57,7 @@ func (r familyRow) family() authz.Family {
 		RevokedAt: revokedAt, RevokedCause: authz.Cause(r.RevokedCause),
 		LostGeneration: uint64(r.LostGeneration), LostCount: r.LostCount, LostSince: moment(r.LostSince),
 		Status: authz.StatusRef{List: r.StatusList, Index: r.StatusIndex}, Device: authz.Device{Address: r.Address, UserAgent: r.UserAgent},
+		KeyThumbprint: r.JKT,
 	}
 	copy(f.HandleHash[:], r.HandleHash)
 	return f
@@ -70,26 +72,26 @@ func (db *DB) InsertFamily(ctx context.Context, f authz.Family, epoch int64) err
 
 func (db *DB) insertFamily(tx *gorm.DB, f authz.Family, epoch int64) error {
 	insert := "INSERT INTO refresh_families (" + familyColumns + ") " +
-		"SELECT ?, ?, ?, id, ?, ?, roles, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, 0, 0, ?, ?, ?, ? FROM users " +
+		"SELECT ?, ?, ?, id, ?, ?, roles, ?, ?, ?, ?, ?, ?, ?, NULL, '', 0, 0, 0, ?, ?, ?, ?, ? FROM users " +
 		"WHERE id = ? AND auth_epoch = ? AND disabled_at = 0 AND banned_until <= ? " +
 		"AND EXISTS (SELECT 1 FROM clients WHERE id = ? AND disabled_at = 0)"
 	if db.dialect == migrations.Postgres {
 		insert = strings.Replace(insert, "SELECT ?, ?, ?, id, ?, ?, roles, ?, ?, ?, ?, ?, ?, ?,",
 			"SELECT ?, ?::bytea, ?, id, ?, ?, roles, ?, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint, ?::bigint,", 1)
-		insert = strings.Replace(insert, "0, 0, 0, ?, ?, ?, ?", "0, 0, 0, ?, ?::bigint, ?, ?", 1) + " FOR SHARE"
+		insert = strings.Replace(insert, "0, 0, 0, ?, ?, ?, ?, ?", "0, 0, 0, ?, ?::bigint, ?, ?, ?", 1) + " FOR SHARE"
 	}
 	result := tx.Exec(insert, f.SessionID, f.HandleHash[:], f.ClientID,
 		words(f.Scope), words(f.Resources), words(f.AMR), millis(f.AuthTime), millis(f.CreatedAt), int64(f.Generation), millis(f.RotatedAt),
-		millis(f.IdleExpiresAt), millis(f.AbsoluteExpiresAt), f.Status.List, f.Status.Index, f.Device.Address, f.Device.UserAgent,
+		millis(f.IdleExpiresAt), millis(f.AbsoluteExpiresAt), f.Status.List, f.Status.Index, f.Device.Address, f.Device.UserAgent, f.KeyThumbprint,
 		f.UserID, epoch, millis(f.CreatedAt), f.ClientID)
 	return one(result, authz.ErrNotFound)
 }
 
 // swapSQL is the one statement of a rotation. Its condition is the d = 0 line
-// of authz.Family.Check.
+// of authz.Family.Check, the client, and the key that the family is bound to.
 const swapSQL = "UPDATE refresh_families SET generation = ?, rotated_at = ?, idle_expires_at = ?, address = ?, user_agent = ? " +
 	"WHERE handle_hash = ? AND generation = ? AND client_id = ? AND revoked_at IS NULL AND idle_expires_at > ? AND absolute_expires_at > ? " +
-	"RETURNING " + familyColumns
+	"AND (jkt = '' OR jkt = ?) RETURNING " + familyColumns
 
 // Rotate implements authz.FamilyStore.
 func (db *DB) Rotate(ctx context.Context, s authz.Swap) (authz.Family, error) {
@@ -105,7 +107,7 @@ func swap(tx *gorm.DB, s authz.Swap, next uint64, missing error) (authz.Family, 
 	var row familyRow
 	now := millis(s.Now)
 	result := tx.Raw(swapSQL, int64(next), now, millis(s.IdleExpiresAt), s.Device.Address, s.Device.UserAgent,
-		s.HandleHash[:], int64(s.Generation), s.ClientID, now, now).Scan(&row)
+		s.HandleHash[:], int64(s.Generation), s.ClientID, now, now, s.KeyThumbprint).Scan(&row)
 	if err := one(result, missing); err != nil {
 		return authz.Family{}, err
 	}

@@ -29,6 +29,7 @@ type clientRow struct {
 	BackchannelLogoutURI   string
 	IDTokenAlgorithm       string
 	PKCEOptional           bool `gorm:"column:pkce_optional"`
+	DPoPBound              bool `gorm:"column:dpop_bound"`
 	AllowedOrigins         string
 	RefreshTokenDelivery   string
 	EmailVerificationURI   string `gorm:"column:email_verification_uri"`
@@ -75,7 +76,7 @@ func newClientRow(c authz.Client) (clientRow, error) {
 		ID: c.ID, Name: c.Name, AuthMethod: string(c.AuthMethod), Secrets: string(encoded), FirstParty: c.FirstParty, Introspect: c.Introspect,
 		GrantTypes: words(c.GrantTypes), Scope: words(c.Scope), Resources: words(c.Resources), AllowedOrigins: words(c.AllowedOrigins),
 		RedirectURIs: words(c.RedirectURIs), PostLogoutRedirectURIs: words(c.PostLogoutRedirectURIs), BackchannelLogoutURI: c.BackchannelLogoutURI,
-		IDTokenAlgorithm: c.IDTokenAlgorithm, PKCEOptional: c.PKCEOptional, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
+		IDTokenAlgorithm: c.IDTokenAlgorithm, PKCEOptional: c.PKCEOptional, DPoPBound: c.DPoPBound, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
 		RefreshTokenDelivery: c.Delivery(), EmailVerificationURI: c.EmailVerificationURI, PasswordResetURI: c.PasswordResetURI,
 		IdleTTL: durationMillis(c.Refresh.IdleTTL), AbsoluteTTL: durationMillis(c.Refresh.AbsoluteTTL), Leeway: durationMillis(c.Refresh.Leeway),
 		LostResponseWindow: durationMillis(c.Refresh.LostResponseWindow), LostResponseBudget: c.Refresh.LostResponseBudget,
@@ -99,7 +100,7 @@ func (r clientRow) client() (authz.Client, error) {
 		ID: r.ID, Name: r.Name, AuthMethod: authz.AuthMethod(r.AuthMethod), Secrets: secrets, FirstParty: r.FirstParty, Introspect: r.Introspect,
 		GrantTypes: strings.Fields(r.GrantTypes), Scope: strings.Fields(r.Scope), Resources: strings.Fields(r.Resources), AllowedOrigins: strings.Fields(r.AllowedOrigins),
 		RedirectURIs: strings.Fields(r.RedirectURIs), PostLogoutRedirectURIs: strings.Fields(r.PostLogoutRedirectURIs),
-		BackchannelLogoutURI: r.BackchannelLogoutURI, IDTokenAlgorithm: r.IDTokenAlgorithm, PKCEOptional: r.PKCEOptional, JWKS: r.JWKS, JWKSURI: r.JWKSURI,
+		BackchannelLogoutURI: r.BackchannelLogoutURI, IDTokenAlgorithm: r.IDTokenAlgorithm, PKCEOptional: r.PKCEOptional, DPoPBound: r.DPoPBound, JWKS: r.JWKS, JWKSURI: r.JWKSURI,
 		CookieDelivery: r.RefreshTokenDelivery == authz.DeliveryCookie, EmailVerificationURI: r.EmailVerificationURI, PasswordResetURI: r.PasswordResetURI,
 		Refresh: authz.RefreshOverrides{
 			IdleTTL: millisDuration(r.IdleTTL), AbsoluteTTL: millisDuration(r.AbsoluteTTL), Leeway: millisDuration(r.Leeway),

@@ -298,7 +298,7 @@ func TestAccountCORS(t *testing.T) {
 			})
 			methods := strings.Split(asked.Header.Get("Access-Control-Allow-Methods"), ", ")
 			headers := strings.ToLower(asked.Header.Get("Access-Control-Allow-Headers"))
-			if asked.StatusCode != http.StatusNoContent || slices.Contains(methods, route.method) != allowed || (headers == "authorization, content-type") != allowed {
+			if asked.StatusCode != http.StatusNoContent || slices.Contains(methods, route.method) != allowed || (headers == "authorization, content-type, dpop") != allowed {
 				t.Errorf("preflight of %s %s from %q = %d %v, want it allowed: %t", route.method, route.path, origin, asked.StatusCode, asked.Header, allowed)
 			}
 			// Errors can be read too, without and with a token.

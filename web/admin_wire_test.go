@@ -143,7 +143,7 @@ func TestAdminCORS(t *testing.T) {
 			from := func(r *http.Request) { r.Header.Set("Origin", origin) }
 			asked := f.admins("", http.MethodOptions, path, "", from)
 			if asked.StatusCode != http.StatusNoContent || strings.Contains(asked.Header.Get("Access-Control-Allow-Methods"), o.Method) != allowed ||
-				(asked.Header.Get("Access-Control-Allow-Headers") == "Authorization, Content-Type, If-Match") != allowed {
+				(asked.Header.Get("Access-Control-Allow-Headers") == "Authorization, Content-Type, DPoP, If-Match") != allowed {
 				t.Errorf("preflight of %s from %s = %d %v, want it allowed: %t", id, origin, asked.StatusCode, asked.Header, allowed)
 			}
 			from(r)

@@ -18,6 +18,7 @@ import (
 	"chancery/authz"
 	"chancery/authz/authztest"
 	"chancery/authz/password"
+	"chancery/authz/verify"
 	"chancery/keys"
 	"chancery/keys/keystest"
 	"chancery/web"
@@ -62,6 +63,7 @@ type server struct {
 	// them was fetched; fetches says of each fetch whether it was to be fresh.
 	published, copied map[string]string
 	fetches           []bool
+	proofs            verify.Proofs
 }
 
 // testClock is a time that tests move by hand.
@@ -152,7 +154,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		Settings: settings, Now: s.clock.Now, Registry: registry, Logins: s.store, Codes: s.store, Families: s.store, Sessions: sessions, Denylist: s.store,
 		Indexes: indexes, Events: s.store, Refreshes: refreshes, Passwords: hasher, Signer: s.rotator.Ring, Throttle: throttle,
 	}
-	s.service.Used, s.service.ClientKeys = s.store, s
+	s.service.Used, s.service.ClientKeys, s.service.Proofs = s.store, s, s
 	s.register()
 	registry.Invalidate()
 	s.accounts = &authz.Accounts{
@@ -172,7 +174,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		Browsers:        &authz.Browsers{Service: s.service, Store: s.store, Policy: authz.BrowserPolicy{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour}},
 		ConsoleSessions: s.sessions, Administration: s.admin, AdminApart: o.adminApart,
 		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,
-		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant, AssertionAlgorithms: keys.ForeignAlgorithms(),
+		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant, AssertionAlgorithms: keys.ForeignAlgorithms(), ProofAlgorithms: verify.Algorithms(),
 		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,
 		Ready: []web.Check{{Name: "database", Run: func(ctx context.Context) error { _, err := s.store.Registrations(ctx); return err }}},
 	})
@@ -184,6 +186,15 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 // Verify implements authz.ClientKeys.
 func (s *server) Verify(jwks []byte, token string) (string, []byte, error) {
 	return keys.VerifyForeign(jwks, token)
+}
+
+// Prove implements authz.ProofVerifier.
+func (s *server) Prove(text, method, uri, accessToken string) (string, error) {
+	proof, err := verify.ParseProof(text)
+	if err == nil && (!proof.Fits(method, uri, s.clock.Now(), 0) || (accessToken != "" && !proof.IsFor(accessToken)) || !s.proofs.Use(proof, s.clock.Now(), 0)) {
+		err = verify.ErrInvalidProof
+	}
+	return proof.KeyThumbprint, err
 }
 
 // Fetch implements authz.ClientKeys.

@@ -78,6 +78,8 @@ type Options struct {
 	PasswordGrant bool
 	// AssertionAlgorithms are those that clients may sign with.
 	AssertionAlgorithms []string
+	// ProofAlgorithms are those of DPoP proofs.
+	ProofAlgorithms []string
 	// TrustedProxies are the addresses and networks whose X-Forwarded-For is
 	// believed.
 	TrustedProxies []string
@@ -181,15 +183,15 @@ func (m *mounting) site() (*site, error) {
 func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
 	o := m.options
 	endpoints := &oauth.Endpoints{
-		Service: o.Service, Pusher: o.Authorizations, Clients: o.Registry, Respond: m.respond, Now: o.Now, PasswordGrant: o.PasswordGrant, AssertionAlgorithms: o.AssertionAlgorithms,
-		Cookies: oauth.Cookies{Path: m.base + "/oauth", Secure: m.https},
+		Issuer: o.Issuer, Service: o.Service, Pusher: o.Authorizations, Clients: o.Registry, Respond: m.respond, Now: o.Now, PasswordGrant: o.PasswordGrant, AssertionAlgorithms: o.AssertionAlgorithms,
+		ProofAlgorithms: o.ProofAlgorithms, Cookies: oauth.Cookies{Path: m.base + "/oauth", Secure: m.https},
 	}
-	members := endpoints.Mount(s.router, o.Issuer)
+	members := endpoints.Mount(s.router)
 	statuses := &status.Endpoints{
 		Issuer: o.Issuer, Lists: o.StatusLists, Stream: o.StatusStream, Client: endpoints.Client, Respond: m.respond, TTL: o.StatusTTL, Now: o.Now,
 	}
 	maps.Copy(members, statuses.Mount(s.router, s.free)) // only the stream takes as long as its listener wants
-	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Respond: m.respond}
+	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Issuer: o.Issuer, Respond: m.respond}
 	accounts.Mount(s.router)
 	logins, err := oidc.Mount(s.router, oidc.Options{
 		Authorizations: o.Authorizations, Browsers: o.Browsers, Users: o.Accounts, Resources: o.Registry, Origins: o.Registry, Respond: m.respond,

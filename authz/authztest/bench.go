@@ -23,7 +23,7 @@ func Rotate(ctx context.Context, store Store, n int, generation uint64) error {
 	now := T0.Add(time.Minute)
 	_, err := store.Rotate(ctx, authz.Swap{
 		HandleHash: SampleHash(n), ClientID: "app", Generation: generation, Now: now, IdleExpiresAt: now.Add(time.Hour),
-		Device: authz.Device{Address: "192.0.2.9", UserAgent: fmt.Sprint("agent ", generation)},
+		Device: authz.Device{Address: "192.0.2.9", UserAgent: fmt.Sprint("agent ", generation)}, KeyThumbprint: "key",
 	})
 	return err
 }

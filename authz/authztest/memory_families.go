@@ -16,7 +16,8 @@ func (m *Memory) Rotate(ctx context.Context, swap authz.Swap) (authz.Family, err
 		return authz.Family{}, err
 	}
 	family, ok := m.families[swap.HandleHash]
-	if !ok || family.ClientID != swap.ClientID || family.Generation != swap.Generation || family.State(swap.Now) != "" {
+	if !ok || family.ClientID != swap.ClientID || family.Generation != swap.Generation || family.State(swap.Now) != "" ||
+		(family.KeyThumbprint != "" && family.KeyThumbprint != swap.KeyThumbprint) {
 		return authz.Family{}, authz.ErrNotFound
 	}
 	return m.swap(family, swap, swap.Generation+1), nil

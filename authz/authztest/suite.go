@@ -160,7 +160,7 @@ func SampleClient(id string) authz.Client {
 		FirstParty: true, Introspect: true, GrantTypes: []string{authz.GrantPassword, authz.GrantRefreshToken},
 		Scope: authz.Scope{"read", "write"}, Resources: []string{"https://api.example", "https://other.example"},
 		RedirectURIs: []string{"https://app.example/callback", "com.example.app:/done"}, PostLogoutRedirectURIs: []string{"https://app.example/"},
-		BackchannelLogoutURI: "https://app.example/ended", IDTokenAlgorithm: "ES256", PKCEOptional: true,
+		BackchannelLogoutURI: "https://app.example/ended", IDTokenAlgorithm: "ES256", PKCEOptional: true, DPoPBound: true,
 		AllowedOrigins: []string{"https://app.example", "http://localhost:3000"}, CookieDelivery: true,
 		EmailVerificationURI: "https://app.example/verify", PasswordResetURI: "https://app.example/reset?lang=de",
 		Refresh: authz.RefreshOverrides{IdleTTL: &idle, LostResponseBudget: &budget},
@@ -192,6 +192,7 @@ func SampleFamily(userID string, n int) authz.Family {
 		Roles: []string{"editor", "reader"}, AMR: []string{"pwd"}, AuthTime: T0, CreatedAt: T0, Generation: 0, RotatedAt: T0,
 		IdleExpiresAt: T0.Add(time.Hour), AbsoluteExpiresAt: T0.Add(24 * time.Hour),
 		Status: authz.StatusRef{List: "sessions-1", Index: uint32(n)}, Device: authz.Device{Address: "192.0.2.1", UserAgent: "Phone/1.0 äöü"},
+		KeyThumbprint: "key",
 	}
 }
 

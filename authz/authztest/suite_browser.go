@@ -26,7 +26,7 @@ func sampleCode(userID string, n int) authz.AuthorizationCode {
 		Hash: authz.HashSecret(authz.Secret(fmt.Sprint("code ", n))),
 		Grant: authz.Grant{
 			ClientID: "app", UserID: userID, AuthEpoch: 1, BrowserID: "browser-1", Scope: authz.Scope{"openid", "read"},
-			Resources: []string{"https://api.example"}, AMR: []string{"pwd"}, AuthTime: T0,
+			Resources: []string{"https://api.example"}, AMR: []string{"pwd"}, AuthTime: T0, KeyThumbprint: "key",
 		},
 		RedirectURI: "https://app.example/callback?x=1", Challenge: "challenge", Nonce: "nonce ä", CreatedAt: T0, ExpiresAt: T0.Add(time.Minute),
 	}

@@ -16,7 +16,7 @@ import (
 func swapOf(n int, generation uint64, now time.Time) authz.Swap {
 	return authz.Swap{
 		HandleHash: SampleHash(n), ClientID: "app", Generation: generation, Now: now, IdleExpiresAt: now.Add(time.Hour),
-		Device: authz.Device{Address: "198.51.100.7", UserAgent: "Laptop"},
+		Device: authz.Device{Address: "198.51.100.7", UserAgent: "Laptop"}, KeyThumbprint: "key",
 	}
 }
 
@@ -163,6 +163,7 @@ func familyRotateAgreesWithCheck(t *testing.T, store Store) {
 		family := SampleFamily(userID, n)
 		family.Generation = uint64(rapid.IntRange(0, 3).Draw(rt, "row"))
 		family.IdleExpiresAt, family.AbsoluteExpiresAt = second("idle"), second("absolute")
+		family.KeyThumbprint = rapid.SampledFrom([]string{"", "key"}).Draw(rt, "bound to")
 		if err := store.InsertFamily(t.Context(), family, 1); err != nil {
 			rt.Fatal(err)
 		}
@@ -173,8 +174,10 @@ func familyRotateAgreesWithCheck(t *testing.T, store Store) {
 			family.RevokedAt = T0
 		}
 		generation, now := uint64(rapid.IntRange(0, 3).Draw(rt, "token")), second("now")
-		rule := family.Check(generation, policy, now).Action == authz.Rotate
-		_, err := store.Rotate(t.Context(), swapOf(n, generation, now))
+		swap := swapOf(n, generation, now)
+		swap.KeyThumbprint = rapid.SampledFrom([]string{"", "key", "other"}).Draw(rt, "key")
+		rule := family.Check(generation, policy, now).Action == authz.Rotate && (family.KeyThumbprint == "" || family.KeyThumbprint == swap.KeyThumbprint)
+		_, err := store.Rotate(t.Context(), swap)
 		if err != nil && !errors.Is(err, authz.ErrNotFound) {
 			rt.Fatal(err)
 		}

@@ -22,6 +22,14 @@ type AccessToken struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
+	// Confirmation binds the token to a key of its client.
+	Confirmation *Confirmation `json:"cnf,omitempty"`
 	// Status says where to look whether the token still counts.
 	Status *Status `json:"status,omitempty"`
+}
+
+// Confirmation says which key the client must prove to hold (RFC 9449 section
+// 6.1): the one with that RFC 7638 thumbprint.
+type Confirmation struct {
+	Thumbprint string `json:"jkt"`
 }

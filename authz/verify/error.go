@@ -13,6 +13,8 @@ var (
 	// ErrInvalidToken: the token is not to be accepted, now or ever. The error
 	// is an *InvalidTokenError, which says why.
 	ErrInvalidToken = errors.New("invalid token")
+	// ErrInvalidProof: the DPoP proof is missing, or not one for this request.
+	ErrInvalidProof = errors.New("invalid DPoP proof")
 	// ErrInsufficientScope: the token is good, but not for this.
 	ErrInsufficientScope = errors.New("insufficient scope")
 	// ErrUnavailable: whether the token is good cannot be told now, because the
@@ -48,8 +50,11 @@ const (
 	Expired Reason = "expired"
 	// NotYetValid: the token's time has not come.
 	NotYetValid Reason = "not_yet_valid"
-	// ProofRequired: the token is bound to a key of the client.
+	// ProofRequired: the token is bound to a key of the client, and came without
+	// a proof.
 	ProofRequired Reason = "proof_required"
+	// NotBound: the token came with a proof, and is bound to no key.
+	NotBound Reason = "not_bound"
 	// BadStatus: the token has no entry in a status list although one is
 	// required, or one that cannot be.
 	BadStatus Reason = "status"

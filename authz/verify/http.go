@@ -47,14 +47,26 @@ func NewContext(ctx context.Context, t *Token) context.Context {
 	return context.WithValue(ctx, tokenKey{}, t)
 }
 
-// Authenticate verifies the access token of a request and that it was granted
-// all of the scopes. The error is one of those of this package.
-func (v *Verifier) Authenticate(r *http.Request, scopes ...string) (*Token, error) {
-	text, err := FromRequest(r)
+// presented verifies the access token of a request: as a bearer token, or with
+// the proof of the key that it is bound to.
+func (v *Verifier) presented(r *http.Request) (*Token, error) {
+	token, proof, bound, err := boundRequest(r)
 	if err != nil {
 		return nil, err
 	}
-	t, err := v.Verify(r.Context(), text)
+	if bound {
+		return v.VerifyBound(r.Context(), token, proof, r.Method, v.target(r))
+	}
+	if token, err = FromRequest(r); err != nil {
+		return nil, err
+	}
+	return v.Verify(r.Context(), token)
+}
+
+// Authenticate verifies the access token of a request, with its DPoP proof if it
+// is bound to a key, and that it was granted all of the scopes. The error is one of those of this package.
+func (v *Verifier) Authenticate(r *http.Request, scopes ...string) (*Token, error) {
+	t, err := v.presented(r)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +116,8 @@ func (v *Verifier) Refuse(w http.ResponseWriter, err error, scopes ...string) {
 	case errors.Is(err, ErrInvalidRequest):
 		status = http.StatusBadRequest
 		answer.Error, answer.Description = "invalid_request", "The request carries more than one access token."
+	case errors.Is(err, ErrInvalidProof):
+		answer.Error, answer.Description = "invalid_dpop_proof", "The DPoP proof is missing, or not one for this request."
 	case errors.Is(err, ErrInsufficientScope):
 		status = http.StatusForbidden
 		answer.Error, answer.Description = "insufficient_scope", "The access token lacks a scope that is needed here."
@@ -117,13 +131,19 @@ func (v *Verifier) Refuse(w http.ResponseWriter, err error, scopes ...string) {
 	if status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", strconv.Itoa(retryAfter))
 	} else {
-		header.Set("WWW-Authenticate", v.challenge(answer.Error, answer.Description, scopes))
+		scheme := "Bearer"
+		var refused *InvalidTokenError
+		if errors.Is(err, ErrInvalidProof) || (errors.As(err, &refused) && refused.Reason == ProofRequired) {
+			scheme = `DPoP algs="` + strings.Join(Algorithms(), " ") + `",`
+		}
+		header.Set("WWW-Authenticate", scheme+" "+v.challenge(answer.Error, answer.Description, scopes))
 	}
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(answer) // the client may have gone
 }
 
-// challenge builds the header of RFC 6750 section 3. Nothing of it comes from
+// challenge builds what follows the scheme in the header of RFC 6750 section 3
+// and RFC 9449 section 7.1. Nothing of it comes from
 // the request.
 func (v *Verifier) challenge(code, description string, scopes []string) string {
 	parts := []string{`realm="` + quotable(v.issuer) + `"`}
@@ -136,7 +156,7 @@ func (v *Verifier) challenge(code, description string, scopes []string) string {
 	if place, ok := v.metadataURL(); ok {
 		parts = append(parts, `resource_metadata="`+quotable(place)+`"`)
 	}
-	return "Bearer " + strings.Join(parts, ", ")
+	return strings.Join(parts, ", ")
 }
 
 // quotable leaves out what a quoted string of RFC 6750 section 3 cannot hold.

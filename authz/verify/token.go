@@ -31,11 +31,15 @@ type Token struct {
 	AuthTime  time.Time
 	AMR       []string
 	Roles     []string
+	// KeyThumbprint is that of the key which the token is bound to (cnf.jkt,
+	// RFC 9449 section 6.1), "" for a bearer token.
+	KeyThumbprint string
 
 	status    claims.StatusListEntry
 	hasStatus bool
 	notBefore time.Time
-	bound     bool
+	// bound says that there is a cnf claim, whatever is in it.
+	bound bool
 }
 
 // HasScope reports whether the token was granted the scope.
@@ -104,10 +108,22 @@ func (t *Token) claim(name string, value []byte) (ok bool) {
 		ok = t.readStatus(value)
 	case "cnf":
 		t.bound, ok = true, true
+		t.readConfirmation(value)
 	default:
 		ok = true
 	}
 	return ok
+}
+
+// readConfirmation reads how the token is bound. A way that is not known makes it
+// a token that nobody can use.
+func (t *Token) readConfirmation(value []byte) {
+	_ = readObject(value, func(name string, value []byte) error {
+		if name == "jkt" {
+			t.KeyThumbprint, _ = nonEmpty(value)
+		}
+		return nil
+	})
 }
 
 // asAudience returns a string, or the strings of an array (RFC 7519 section

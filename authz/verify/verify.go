@@ -78,6 +78,10 @@ type Options struct {
 	// MaxStaleKeys is how long keys are used that can no longer be fetched. 0
 	// stands for 24 hours.
 	MaxStaleKeys time.Duration
+	// Origin is the scheme and host under which clients call this resource server,
+	// such as "https://api.example", for DPoP proofs. "" stands for that of the
+	// audience, if it is a web address, and else for https and the Host header.
+	Origin string
 	// Client asks the issuer; nil stands for one with default settings. Its
 	// redirects are confined to the issuer's origin.
 	Client *http.Client
@@ -99,15 +103,17 @@ const (
 // Verifier verifies the access tokens that one issuer makes for one resource
 // server. It is safe for concurrent use.
 type Verifier struct {
-	issuer, audience string
-	algorithms       []string
-	leeway           time.Duration
-	status           StatusPolicy
-	now              func() time.Time
-	keys             *keyStore
-	lists            *listStore
-	stream           *stream
-	seen             *verdicts
+	issuer, audience, origin string
+
+	algorithms []string
+	leeway     time.Duration
+	status     StatusPolicy
+	now        func() time.Time
+	keys       *keyStore
+	lists      *listStore
+	stream     *stream
+	seen       *verdicts
+	proofs     Proofs
 }
 
 // New returns a verifier for tokens that the issuer makes for audience: the URI
@@ -132,6 +138,9 @@ func New(issuer, audience string, o Options) (*Verifier, error) {
 	}
 	f := newFetcher(o.Client)
 	v := &Verifier{issuer: issuer, audience: audience, algorithms: slices.Clone(o.Algorithms), leeway: o.Leeway, status: o.Status, now: o.Now}
+	if v.origin = o.Origin; v.origin == "" {
+		v.origin = originOf(audience)
+	}
 	v.keys = &keyStore{
 		issuer: issuer, origin: origin, fetcher: f, maxStale: o.MaxStaleKeys, now: o.Now, log: o.Log,
 		forTokens: budget{pause: o.UnknownKeyPause}, forLists: budget{pause: listKeyPause},
@@ -149,6 +158,15 @@ func New(issuer, audience string, o Options) (*Verifier, error) {
 		v.seen = newVerdicts(o.CacheSize)
 	}
 	return v, nil
+}
+
+// originOf returns the scheme and host of a web address, "" for any other URI.
+func originOf(audience string) string {
+	u, err := url.Parse(audience)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 func (o *Options) setDefaults() {
@@ -179,8 +197,18 @@ func (o *Options) setDefaults() {
 // Verify returns what a token says, if it is good: signed by the issuer for
 // this resource server, within its time, and of a session that is not revoked
 // (RFC 9068 section 4). The error is ErrInvalidToken or ErrUnavailable; ctx
-// bounds how long the issuer is waited for, which a token seldom needs.
+// bounds how long the issuer is waited for, which a token seldom needs. A token
+// that is bound to a key is refused: VerifyBound takes it with a proof.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
+	t, err := v.accept(ctx, token)
+	if err == nil && t.bound {
+		return nil, refuse(ProofRequired) // RFC 9449 section 7.2: never as a mere bearer token
+	}
+	return t, err
+}
+
+// accept is Verify for a token whatever it is bound to.
+func (v *Verifier) accept(ctx context.Context, token string) (*Token, error) {
 	if len(token) > maxTokenSize {
 		return nil, refuse(Malformed)
 	}
@@ -257,8 +285,8 @@ func (v *Verifier) checkClaims(t *Token) error {
 		return refuse(WrongAudience)
 	case t.IssuedAt.After(latest), t.notBefore.After(latest):
 		return refuse(NotYetValid)
-	case t.bound:
-		return refuse(ProofRequired) // RFC 9449 section 7.2: never as a mere bearer token
+	case t.bound && t.KeyThumbprint == "":
+		return refuse(ProofRequired) // in a way that nobody here can prove
 	case !t.hasStatus && v.status == StatusRequired:
 		return refuse(BadStatus)
 	}

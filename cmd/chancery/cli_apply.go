@@ -115,6 +115,7 @@ type (
 		BackchannelLogoutURI   string         `yaml:"backchannel_logout_uri"`
 		IDTokenAlgorithm       string         `yaml:"id_token_signed_response_alg"`
 		PKCEOptional           bool           `yaml:"pkce_optional"`
+		DPoPBound              bool           `yaml:"dpop_bound_access_tokens"`
 		AllowedOrigins         []string       `yaml:"allowed_origins"`
 		Delivery               string         `yaml:"refresh_token_delivery"`
 		EmailVerificationURI   string         `yaml:"email_verification_uri"`
@@ -186,7 +187,7 @@ func (d clientDeclaration) client(folder string, now time.Time) (authz.Client, e
 		ID: d.ID, Name: d.Name, AuthMethod: authz.AuthMethod(d.AuthMethod), FirstParty: d.FirstParty, Introspect: d.Introspect,
 		GrantTypes: d.GrantTypes, Scope: d.Scopes, Resources: d.Resources, AllowedOrigins: d.AllowedOrigins,
 		RedirectURIs: d.RedirectURIs, PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, BackchannelLogoutURI: d.BackchannelLogoutURI,
-		IDTokenAlgorithm: d.IDTokenAlgorithm, PKCEOptional: d.PKCEOptional,
+		IDTokenAlgorithm: d.IDTokenAlgorithm, PKCEOptional: d.PKCEOptional, DPoPBound: d.DPoPBound,
 		CookieDelivery: d.Delivery == authz.DeliveryCookie, EmailVerificationURI: d.EmailVerificationURI, PasswordResetURI: d.PasswordResetURI,
 		Refresh: authz.RefreshOverrides{
 			IdleTTL: d.IdleTTL, AbsoluteTTL: d.AbsoluteTTL, Leeway: d.Leeway,

@@ -70,7 +70,7 @@ type clientFlags struct {
 	redirects, afterLogout             []string
 	logoutURI, idTokenAlg              string
 	jwksFile, jwksURI                  string
-	pkceOptional                       bool
+	pkceOptional, dpopBound            bool
 	// jwks is what the file holds.
 	jwks                               string
 	idle, absolute, leeway, lostWindow time.Duration
@@ -90,6 +90,7 @@ func (f *clientFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.afterLogout, "post-logout-redirect-uri", nil, "`URI` that a browser may go to after a logout; repeatable")
 	flags.StringVar(&f.logoutURI, "backchannel-logout-uri", "", "`URI` that is told of each session that ends")
 	flags.StringVar(&f.idTokenAlg, "id-token-alg", "RS256", "what signs its ID tokens: RS256, EdDSA or ES256")
+	flags.BoolVar(&f.dpopBound, "dpop-bound", false, "gets no tokens but those that are bound to a key of it")
 	flags.BoolVar(&f.pkceOptional, "pkce-optional", false, "may begin a login without a code challenge; confidential clients only")
 	flags.StringArrayVar(&f.scopes, "scope", nil, "allowed `scope`; repeatable")
 	flags.StringArrayVar(&f.resources, "resource", nil, "`URI` of a resource it may ask for (with --introspect: whose tokens it may introspect), the default first; repeatable")
@@ -120,6 +121,7 @@ func (f *clientFlags) apply(cmd *cobra.Command, client *authz.Client) {
 	assign(given("post-logout-redirect-uri"), &client.PostLogoutRedirectURIs, filled(f.afterLogout))
 	assign(given("backchannel-logout-uri"), &client.BackchannelLogoutURI, f.logoutURI)
 	assign(given("id-token-alg"), &client.IDTokenAlgorithm, f.idTokenAlg)
+	assign(given("dpop-bound"), &client.DPoPBound, f.dpopBound)
 	assign(given("pkce-optional"), &client.PKCEOptional, f.pkceOptional)
 	assign(given("allowed-origin"), &client.AllowedOrigins, filled(f.origins))
 	assign(given("refresh-token-delivery"), &client.CookieDelivery, f.delivery == authz.DeliveryCookie)

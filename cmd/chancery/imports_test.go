@@ -40,7 +40,7 @@ var imports = map[string][]string{
 	"web/admin":     {"authz", "web/body", "web/caller", "web/cursor", "web/respond"},
 	"web/assets":    {"web/respond"},
 	"web/console":   {"authz", "web/caller", "web/cursor", "web/page", "web/respond"},
-	"web/oauth":     {"authz", "authz/claims", "web/respond"},
+	"web/oauth":     {"authz", "authz/claims", "web/caller", "web/respond"},
 	"web/oidc":      {"authz", "web/caller", "web/page", "web/respond"},
 	"web/status":    {"authz", "authz/claims", "web/respond"},
 	"web/wellknown": {"authz", "authz/claims", "web/respond"},
@@ -53,7 +53,7 @@ var imports = map[string][]string{
 	"cmd/chancery/internal/demo":      {"authz/verify"},
 	"cmd/chancery/internal/telemetry": {"authz"},
 	"cmd/chancery": {
-		"cmd/chancery/internal/demo", "cmd/chancery/internal/mail", "cmd/chancery/internal/outbound", "cmd/chancery/internal/telemetry", "authz", "authz/claims", "authz/password", "authz/statuslist", "configs", "keys", "storage", "storage/limits", "storage/migrations",
+		"cmd/chancery/internal/demo", "cmd/chancery/internal/mail", "cmd/chancery/internal/outbound", "cmd/chancery/internal/telemetry", "authz", "authz/claims", "authz/password", "authz/statuslist", "authz/verify", "configs", "keys", "storage", "storage/limits", "storage/migrations",
 		"web", "web/admin", "web/oauth", "web/respond", "web/status", "web/wellknown",
 	},
 }

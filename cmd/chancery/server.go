@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/authz/verify"
 	"chancery/cmd/chancery/internal/mail"
 	"chancery/cmd/chancery/internal/outbound"
 	"chancery/cmd/chancery/internal/telemetry"
@@ -133,7 +134,7 @@ func (s *server) mount(ctx context.Context, throttle *authz.Throttle) error {
 		ConsoleSessions: storage.ConsoleSessions{DB: s.db, Now: time.Now},
 		Keys:            s.rotator.Ring, JWKSMaxAge: s.config.Keys.JWKSMaxAge,
 		StatusLists: s.statuses, StatusStream: s.stream, StatusTTL: s.config.Status.TTL,
-		PasswordGrant: s.config.PasswordGrant.Enabled, AssertionAlgorithms: keys.ForeignAlgorithms(), TrustedProxies: s.config.TrustedProxies,
+		PasswordGrant: s.config.PasswordGrant.Enabled, AssertionAlgorithms: keys.ForeignAlgorithms(), ProofAlgorithms: verify.Algorithms(), TrustedProxies: s.config.TrustedProxies,
 		Ready: s.readyChecks(), Version: buildVersion(), Log: s.log, Now: s.clock.Now,
 	})
 	if err != nil {
@@ -162,7 +163,7 @@ func (s *server) service(throttle *authz.Throttle) (*authz.Service, error) {
 	}
 	return &authz.Service{
 		Settings: s.settings, Now: s.clock.Now, Registry: s.registry, Logins: s.db, Codes: s.db, Families: s.db, Sessions: s.sessions, Denylist: s.db,
-		Used: s.db, ClientKeys: clientKeys{outbound.NewDocuments(s.outbound, s.clock.Now)},
+		Used: s.db, Proofs: &proofs{now: s.clock.Now}, ClientKeys: clientKeys{outbound.NewDocuments(s.outbound, s.clock.Now)},
 		Indexes: s.indexes, Events: s.events, Refreshes: refreshes, Passwords: s.hasher, Signer: s.metrics.Signer(s.rotator.Ring),
 		Throttle: throttle, Observer: observers{s.activity, s.metrics},
 	}, nil
@@ -174,6 +175,28 @@ type clientKeys struct{ *outbound.Documents }
 // Verify implements authz.ClientKeys.
 func (clientKeys) Verify(jwks []byte, token string) (string, []byte, error) {
 	return keys.VerifyForeign(jwks, token)
+}
+
+// proofs checks DPoP proofs as a resource server does.
+type proofs struct {
+	used verify.Proofs
+	now  func() time.Time
+}
+
+// proofLeeway is how far the clocks of clients may differ.
+const proofLeeway = 30 * time.Second
+
+// Prove implements authz.ProofVerifier.
+func (p *proofs) Prove(text, method, uri, accessToken string) (string, error) {
+	proof, err := verify.ParseProof(text)
+	if err != nil {
+		return "", err
+	}
+	now := p.now()
+	if !proof.Fits(method, uri, now, proofLeeway) || (accessToken != "" && !proof.IsFor(accessToken)) || !p.used.Use(proof, now, proofLeeway) {
+		return "", verify.ErrInvalidProof
+	}
+	return proof.KeyThumbprint, nil
 }
 
 // publishStatuses connects the status lists with what makes them change and

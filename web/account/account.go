@@ -30,7 +30,7 @@ type Recovery interface {
 
 // Self answers the requests of a signed-in user, under the same promises.
 type Self interface {
-	User(ctx context.Context, token authz.Secret, device authz.Device) (authz.Principal, error)
+	User(ctx context.Context, token authz.Presented, device authz.Device) (authz.Principal, error)
 	Me(ctx context.Context, p authz.Principal) (authz.User, error)
 	ChangePassword(ctx context.Context, p authz.Principal, current, next authz.Secret) error
 	ChangeEmail(ctx context.Context, p authz.Principal, current authz.Secret, email string) (authz.ConfirmationSent, error)
@@ -59,6 +59,7 @@ type Endpoints struct {
 	Self     Self
 	Sessions Sessions
 	Clients  Clients
+	Issuer   string
 	Respond  respond.Responder
 }
 
@@ -107,7 +108,7 @@ func (e *Endpoints) preflight(c *gin.Context) error {
 // signedIn calls handle with the user of the request's access token.
 func (e *Endpoints) signedIn(handle func(c *gin.Context, p authz.Principal) error) func(c *gin.Context) error {
 	return func(c *gin.Context) error {
-		token, err := caller.AccessToken(c)
+		token, err := caller.AccessToken(c, e.Issuer)
 		if err != nil {
 			return err
 		}

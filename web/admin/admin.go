@@ -207,7 +207,7 @@ type requestKey struct{}
 
 // authenticate answers who makes the request.
 func (e *Endpoints) authenticate(c *gin.Context, scope string) (authz.Administrator, error) {
-	token, err := caller.AccessToken(c)
+	token, err := caller.AccessToken(c, e.Issuer)
 	if err != nil {
 		return authz.Administrator{}, err
 	}

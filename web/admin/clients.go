@@ -32,6 +32,7 @@ type Client struct {
 	BackchannelLogoutURI   string       `json:"backchannel_logout_uri,omitempty" example:"https://shop.example/logged-out"`
 	IDTokenAlgorithm       string       `json:"id_token_signed_response_alg" enum:"RS256,EdDSA,ES256" example:"RS256"`
 	PKCEOptional           bool         `json:"pkce_optional" doc:"It may begin a login without a code challenge."`
+	DPoPBound              bool         `json:"dpop_bound_access_tokens" doc:"It gets no tokens that are not bound to a key of it."`
 	AllowedOrigins         []string     `json:"allowed_origins" example:"[\"https://shop.example\"]"`
 	Delivery               string       `json:"refresh_token_delivery" enum:"body,cookie" example:"body"`
 	EmailVerificationURI   string       `json:"email_verification_uri,omitempty" example:"https://shop.example/verify"`
@@ -76,7 +77,7 @@ func NewClient(client authz.Client, secret authz.Secret) Client {
 		Resources: list(client.Resources), AllowedOrigins: list(client.AllowedOrigins),
 		RedirectURIs: list(client.RedirectURIs), PostLogoutRedirectURIs: list(client.PostLogoutRedirectURIs),
 		JWKS: keySet(client.JWKS), JWKSURI: client.JWKSURI,
-		BackchannelLogoutURI: client.BackchannelLogoutURI, IDTokenAlgorithm: cmp.Or(client.IDTokenAlgorithm, authz.SigningAlgorithms()[0]), PKCEOptional: client.PKCEOptional,
+		BackchannelLogoutURI: client.BackchannelLogoutURI, IDTokenAlgorithm: cmp.Or(client.IDTokenAlgorithm, authz.SigningAlgorithms()[0]), PKCEOptional: client.PKCEOptional, DPoPBound: client.DPoPBound,
 		Delivery: client.Delivery(), EmailVerificationURI: client.EmailVerificationURI, PasswordResetURI: client.PasswordResetURI,
 		IdleTTL: optional(client.Refresh.IdleTTL), AbsoluteTTL: optional(client.Refresh.AbsoluteTTL), Leeway: optional(client.Refresh.Leeway),
 		LostResponseWindow: optional(client.Refresh.LostResponseWindow), LostResponseBudget: client.Refresh.LostResponseBudget,
@@ -117,6 +118,7 @@ type ClientChange struct {
 	BackchannelLogoutURI   *string   `json:"backchannel_logout_uri,omitempty" maxLength:"512" doc:"What is told of each session that ends." example:"https://shop.example/logged-out"`
 	IDTokenAlgorithm       *string   `json:"id_token_signed_response_alg,omitempty" enum:"RS256,EdDSA,ES256" example:"RS256"`
 	PKCEOptional           *bool     `json:"pkce_optional,omitempty" doc:"Let a confidential client begin a login without a code challenge." example:"false"`
+	DPoPBound              *bool     `json:"dpop_bound_access_tokens,omitempty" doc:"Give it no tokens that are not bound to a key of it (RFC 9449)." example:"false"`
 	AllowedOrigins         *[]string `json:"allowed_origins,omitempty" maxItems:"100" example:"[\"https://shop.example\"]"`
 	Delivery               *string   `json:"refresh_token_delivery,omitempty" enum:"body,cookie" example:"body"`
 	EmailVerificationURI   *string   `json:"email_verification_uri,omitempty" maxLength:"512" example:"https://shop.example/verify"`
@@ -162,6 +164,7 @@ func (n ClientChange) Apply(client *authz.Client) error {
 	set(&client.BackchannelLogoutURI, n.BackchannelLogoutURI)
 	set(&client.IDTokenAlgorithm, n.IDTokenAlgorithm)
 	set(&client.PKCEOptional, n.PKCEOptional)
+	set(&client.DPoPBound, n.DPoPBound)
 	set(&client.AllowedOrigins, n.AllowedOrigins)
 	set(&client.EmailVerificationURI, n.EmailVerificationURI)
 	set(&client.PasswordResetURI, n.PasswordResetURI)

@@ -4,6 +4,9 @@ package caller
 
 import (
 	"context"
+	"net/http"
+	"net/url"
+	"strings"
 
 	"chancery/authz"
 	"chancery/web/bearer"
@@ -15,16 +18,55 @@ import (
 // ErrTwoTokens is returned for a request with more than one access token.
 var ErrTwoTokens = &authz.Error{Code: authz.InvalidRequest, Description: "The request carries more than one access token."}
 
-// AccessToken returns the access token of the request.
-func AccessToken(c *gin.Context) (authz.Secret, error) {
+// AccessToken returns the access token of a request below the issuer, with the
+// proof of the key that it is bound to, if it comes with one.
+func AccessToken(c *gin.Context, issuer string) (authz.Presented, error) {
+	if token, bound := boundToken(c.Request); bound {
+		possession, err := Possession(c, issuer)
+		if err != nil || possession.Proof == "" {
+			return authz.Presented{}, errTokenProof
+		}
+		return authz.Presented{Token: token, Possession: possession}, nil
+	}
 	token, found, err := bearer.FromRequest(c.Request)
 	switch {
 	case err != nil:
-		return "", ErrTwoTokens
+		return authz.Presented{}, ErrTwoTokens
 	case !found:
-		return "", respond.ErrNoToken
+		return authz.Presented{}, respond.ErrNoToken
 	}
-	return authz.Secret(token), nil
+	return authz.Presented{Token: authz.Secret(token)}, nil
+}
+
+// boundToken returns the access token of the scheme of RFC 9449 section 7.1.
+func boundToken(r *http.Request) (authz.Secret, bool) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) != 1 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	return authz.Secret(strings.Trim(token, " ")), strings.EqualFold(scheme, "DPoP")
+}
+
+var errTokenProof = &authz.Error{Code: authz.InvalidToken, Description: "The access token must come with one DPoP proof."}
+
+var errProofs = &authz.Error{Code: authz.InvalidDPoPProof, Description: "One DPoP header is needed."}
+
+// Possession returns the DPoP proof of a request below the issuer. The error
+// tells of more than one.
+func Possession(c *gin.Context, issuer string) (authz.Possession, error) {
+	proofs := c.Request.Header.Values("DPoP")
+	if len(proofs) == 0 {
+		return authz.Possession{}, nil
+	}
+	if len(proofs) > 1 {
+		return authz.Possession{}, errProofs
+	}
+	uri := issuer
+	if base, err := url.Parse(issuer); err == nil {
+		uri = base.Scheme + "://" + base.Host
+	}
+	return authz.Possession{Proof: authz.Secret(proofs[0]), Method: c.Request.Method, URI: uri + c.Request.URL.EscapedPath()}, nil
 }
 
 // Device returns where the request comes from.

@@ -158,6 +158,7 @@ func (f form) fill(client *authz.Client) error {
 	client.RedirectURIs, client.PostLogoutRedirectURIs = f.Words("redirect_uris"), f.Words("post_logout_redirect_uris")
 	client.BackchannelLogoutURI, client.PKCEOptional = f.Text("backchannel_logout_uri"), f.Checked("pkce_optional")
 	client.IDTokenAlgorithm = f.Text("id_token_signed_response_alg")
+	client.DPoPBound = f.Checked("dpop_bound_access_tokens")
 	client.JWKS, client.JWKSURI = f.Text("jwks"), f.Text("jwks_uri")
 	client.EmailVerificationURI, client.PasswordResetURI = f.Text("email_verification_uri"), f.Text("password_reset_uri")
 	if method := f.Text("token_endpoint_auth_method"); method != "" {

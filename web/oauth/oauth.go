@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/authz/claims"
+	"chancery/web/caller"
 	"chancery/web/respond"
 
 	"github.com/gin-gonic/gin"
@@ -28,7 +30,7 @@ type Service interface {
 // Pusher takes authorization requests that clients send ahead. Expected failures
 // are *authz.Error.
 type Pusher interface {
-	Push(ctx context.Context, credentials authz.Credentials, values url.Values, address string) (authz.PushedResponse, error)
+	Push(ctx context.Context, push authz.Push) (authz.PushedResponse, error)
 }
 
 // Clients says how clients in browsers may reach the endpoints.
@@ -44,6 +46,8 @@ type Endpoints struct {
 	Service Service
 	Pusher  Pusher
 	Clients Clients
+	// Issuer has no trailing slash.
+	Issuer  string
 	Respond respond.Responder
 	// Cookies are how refresh tokens reach clients in browsers.
 	Cookies Cookies
@@ -51,6 +55,8 @@ type Endpoints struct {
 	Now func() time.Time
 	// AssertionAlgorithms are those that clients may sign with.
 	AssertionAlgorithms []string
+	// ProofAlgorithms are those of DPoP proofs.
+	ProofAlgorithms []string
 	// PasswordGrant says whether the password grant is advertised.
 	PasswordGrant bool
 }
@@ -64,8 +70,9 @@ const (
 )
 
 // Mount adds the endpoints to router and returns what the metadata says of
-// them (RFC 8414 section 2), for an issuer without trailing slash.
-func (e *Endpoints) Mount(router gin.IRouter, issuer string) map[string]any {
+// them (RFC 8414 section 2).
+func (e *Endpoints) Mount(router gin.IRouter) map[string]any {
+	issuer := e.Issuer
 	for path, handle := range map[string]handler{
 		tokenPath: e.token, revokePath: e.revoke, introspectPath: e.introspect, parPath: e.push,
 	} {
@@ -87,6 +94,7 @@ func (e *Endpoints) Mount(router gin.IRouter, issuer string) map[string]any {
 		"pushed_authorization_request_endpoint":         issuer + parPath,
 		"introspection_endpoint":                        issuer + introspectPath,
 		"introspection_endpoint_auth_methods_supported": provenMethods,
+		"dpop_signing_alg_values_supported":             e.ProofAlgorithms,
 	}
 	for _, endpoint := range []string{"token", "revocation", "introspection"} {
 		members[endpoint+"_endpoint_auth_signing_alg_values_supported"] = e.AssertionAlgorithms
@@ -101,6 +109,8 @@ type request struct {
 	// unreadable.
 	credentials authz.Credentials
 	unreadable  error
+	// possession is the proof that the client holds a key.
+	possession authz.Possession
 	// received is when the request came, its body not yet read, by the
 	// service's clock.
 	received time.Time
@@ -119,6 +129,9 @@ func (e *Endpoints) post(c *gin.Context, handle handler) error {
 		return err
 	}
 	r := request{form: f, received: received}
+	if r.possession, err = caller.Possession(c, e.Issuer); err != nil {
+		return err
+	}
 	r.credentials, r.unreadable = readCredentials(c.Request, f)
 	if err := e.allowOrigin(c, r.credentials.ClientID); err != nil {
 		return err
@@ -147,7 +160,7 @@ func (e *Endpoints) token(c *gin.Context, r request) error {
 		Username: r.value("username"), Password: authz.Secret(r.value("password")),
 		Code: authz.Secret(r.value("code")), RedirectURI: r.value("redirect_uri"), CodeVerifier: authz.Secret(r.value("code_verifier")),
 		RefreshToken: authz.Secret(r.value("refresh_token")), Scope: r.value("scope"), Resources: r.values("resource"),
-		Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), ReceivedAt: r.received,
+		Possession: r.possession, Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), ReceivedAt: r.received,
 		Browser: e.Cookies.browser(c.Request, r.credentials.ClientID),
 	}
 	note(c, r.credentials, slog.String("grant_type", known(wanted.GrantType)))
@@ -165,8 +178,12 @@ func (e *Endpoints) token(c *gin.Context, r request) error {
 		e.Cookies.set(c, response.ClientID, response.RefreshToken, response.RefreshExpiresIn)
 		response.RefreshToken = ""
 	}
+	tokenType := "Bearer"
+	if response.Bound {
+		tokenType = "DPoP"
+	}
 	respond.JSON(c, http.StatusOK, tokenAnswer{
-		AccessToken: response.AccessToken.Reveal(), TokenType: "Bearer", ExpiresIn: response.ExpiresIn, Scope: response.Scope.String(),
+		AccessToken: response.AccessToken.Reveal(), TokenType: tokenType, ExpiresIn: response.ExpiresIn, Scope: response.Scope.String(),
 		RefreshToken: response.RefreshToken.Reveal(), RefreshExpiresIn: response.RefreshExpiresIn, IDToken: response.IDToken.Reveal(), Cause: response.Cause,
 	})
 	return nil
@@ -184,7 +201,9 @@ func (e *Endpoints) push(c *gin.Context, r request) error {
 		return r.unreadable
 	}
 	note(c, r.credentials)
-	response, err := e.Pusher.Push(c.Request.Context(), r.credentials, url.Values(r.form), c.ClientIP())
+	response, err := e.Pusher.Push(c.Request.Context(), authz.Push{
+		Credentials: r.credentials, Possession: r.possession, Parameters: url.Values(r.form), Address: c.ClientIP(),
+	})
 	if err != nil {
 		return err
 	}
@@ -226,6 +245,8 @@ type introspectionAnswer struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
+	// Confirmation is how the token is bound to a key (RFC 9449 section 6.2).
+	Confirmation *claims.Confirmation `json:"cnf,omitempty"`
 }
 
 func (e *Endpoints) introspect(c *gin.Context, r request) error {
@@ -241,7 +262,7 @@ func (e *Endpoints) introspect(c *gin.Context, r request) error {
 	respond.JSON(c, http.StatusOK, introspectionAnswer{
 		Active: result.Active, Issuer: token.Issuer, Subject: token.Subject, Audience: token.Audience, ClientID: token.ClientID,
 		Scope: token.Scope, ExpiresAt: token.ExpiresAt, IssuedAt: token.IssuedAt, ID: token.ID, TokenType: result.TokenType,
-		SessionID: token.SessionID, AuthTime: token.AuthTime, AMR: token.AMR, Roles: token.Roles,
+		SessionID: token.SessionID, AuthTime: token.AuthTime, AMR: token.AMR, Roles: token.Roles, Confirmation: token.Confirmation,
 	})
 	return nil
 }

@@ -41,7 +41,7 @@ type Browsers interface {
 // Users says what clients may know of users. Its method is that of
 // authz.Accounts.
 type Users interface {
-	UserInfo(ctx context.Context, token authz.Secret) (authz.UserInfo, error)
+	UserInfo(ctx context.Context, token authz.Presented) (authz.UserInfo, error)
 }
 
 // Resources says what resources are called.

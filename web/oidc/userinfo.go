@@ -27,7 +27,7 @@ func (e *endpoints) userInfo(c *gin.Context) error {
 	if err := caller.AllowOrigin(c, e.Origins); err != nil {
 		return err
 	}
-	token, err := userInfoToken(c)
+	token, err := e.userInfoToken(c)
 	if err != nil {
 		return err
 	}
@@ -48,21 +48,21 @@ func (e *endpoints) userInfo(c *gin.Context) error {
 
 // userInfoToken returns the access token of the header or, which only this
 // endpoint takes, of a form (RFC 6750 section 2.2).
-func userInfoToken(c *gin.Context) (authz.Secret, error) {
-	token, err := caller.AccessToken(c)
+func (e *endpoints) userInfoToken(c *gin.Context) (authz.Presented, error) {
+	token, err := caller.AccessToken(c, e.Issuer)
 	if c.Request.Method != http.MethodPost || c.ContentType() != "application/x-www-form-urlencoded" {
 		return token, err
 	}
 	f, formErr := page.ReadForm(c)
 	if formErr != nil {
-		return "", formErr
+		return authz.Presented{}, formErr
 	}
 	inForm := f.Secret("access_token")
 	switch {
 	case inForm == "":
 		return token, err
-	case token != "":
-		return "", caller.ErrTwoTokens
+	case token.Token != "":
+		return authz.Presented{}, caller.ErrTwoTokens
 	}
-	return inForm, nil
+	return authz.Presented{Token: inForm}, nil
 }

@@ -25,7 +25,7 @@ func Preflight(c *gin.Context, allowed bool, methods string, headers ...string) 
 	if allowed {
 		AllowOrigin(c)
 		c.Header("Access-Control-Allow-Methods", methods)
-		c.Header("Access-Control-Allow-Headers", strings.Join(append([]string{"Authorization", "Content-Type"}, headers...), ", "))
+		c.Header("Access-Control-Allow-Headers", strings.Join(append([]string{"Authorization", "Content-Type", "DPoP"}, headers...), ", "))
 		c.Header("Access-Control-Max-Age", preflightAge)
 	}
 	c.Status(http.StatusNoContent)

@@ -12,6 +12,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"chancery/authz"
 
@@ -102,7 +103,11 @@ func (r Responder) challenge(c *gin.Context, body oauthError) string {
 		}
 		return `Basic realm="` + r.Realm + `", charset="UTF-8"`
 	case authz.InvalidToken, ErrNoToken.Code:
-		return r.bearerChallenge(body, "")
+		challenge := r.bearerChallenge(body, "")
+		if scheme, _, _ := strings.Cut(c.GetHeader("Authorization"), " "); strings.EqualFold(scheme, "DPoP") {
+			challenge = "DPoP" + strings.TrimPrefix(challenge, "Bearer") // RFC 9449 section 7.1
+		}
+		return challenge
 	case authz.InsufficientScope:
 		return r.bearerChallenge(body, body.Scope)
 	}
