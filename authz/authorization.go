@@ -27,6 +27,7 @@ type Authorizations struct {
 	Service  *Service
 	Store    AuthorizationStore
 	Consents ConsentStore
+	Devices  DeviceStore
 }
 
 // AuthorizationStep is what an authorization request needs next.

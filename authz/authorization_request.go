@@ -285,17 +285,26 @@ func (a *Authorizations) readWanted(r *AuthorizationRequest, values url.Values) 
 	if len(asked) > 0 && len(r.Scope) == 0 {
 		return errScopeDenied
 	}
-	for _, uri := range values["resource"] {
-		if uri == "" || slices.Contains(r.Resources, uri) {
+	var refused *Error
+	r.Resources, refused = r.Client.wantedResources(values["resource"], a.Service.Issuer)
+	return refused
+}
+
+// wantedResources returns the resources that a grant shall be confined to, each
+// once; none for all of the client's.
+func (c Client) wantedResources(parameters []string, issuer string) ([]string, *Error) {
+	var wanted []string
+	for _, uri := range parameters {
+		if uri == "" || slices.Contains(wanted, uri) {
 			continue
 		}
 		if validResourceURI(uri) != nil {
-			return errResourceSyntax
+			return nil, errResourceSyntax
 		}
-		if !slices.Contains(r.Client.resources(a.Service.Issuer), uri) {
-			return errResourceDenied
+		if !slices.Contains(c.resources(issuer), uri) {
+			return nil, errResourceDenied
 		}
-		r.Resources = append(r.Resources, uri)
+		wanted = append(wanted, uri)
 	}
-	return nil
+	return wanted, nil
 }

@@ -16,11 +16,12 @@ const (
 	GrantPassword          = "password"
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
+	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
 // GrantTypes returns the grant types that a client may be registered for.
 func GrantTypes() []string {
-	return []string{GrantAuthorizationCode, GrantPassword, GrantRefreshToken, GrantClientCredentials}
+	return []string{GrantAuthorizationCode, GrantPassword, GrantRefreshToken, GrantClientCredentials, GrantDeviceCode}
 }
 
 // AuthMethod is a token endpoint authentication method (RFC 7591 section 2).

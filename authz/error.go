@@ -8,8 +8,8 @@ import (
 
 // Code is the machine-readable kind of an expected failure. The first group
 // are the error codes of RFC 6749 section 5.2, RFC 8707 section 2 and RFC 7009
-// section 2.2.1; the second group belongs to the authorization endpoint, the
-// third to administration, the fourth to the account API, beginning with the
+// section 2.2.1; the second group belongs to devices, the third to the
+// authorization endpoint, the fourth to administration, the fifth to the account API, beginning with the
 // codes of RFC 6750 section 3.1.
 type Code string
 
@@ -24,6 +24,11 @@ const (
 	InvalidTarget          Code = "invalid_target"
 	InvalidDPoPProof       Code = "invalid_dpop_proof"
 	TemporarilyUnavailable Code = "temporarily_unavailable"
+
+	// Codes of devices (RFC 8628 section 3.5).
+	AuthorizationPending Code = "authorization_pending"
+	SlowDown             Code = "slow_down"
+	ExpiredToken         Code = "expired_token"
 
 	// Codes of the authorization endpoint alone (RFC 6749 section 4.1.2.1, OpenID
 	// Connect Core section 3.1.2.6).

@@ -26,6 +26,8 @@ type PurgeLimits struct {
 	BrowsersBefore time.Time
 	CodesBefore    time.Time
 	PushedBefore   time.Time
+	// DevicesBefore compares with when a device that waits expires.
+	DevicesBefore time.Time
 	// UsedBefore compares with when an id that was used once expires.
 	UsedBefore time.Time
 	// ListsBefore compares with when a status list of sessions last gave away
@@ -76,7 +78,7 @@ func (p *Purger) Tick(ctx context.Context) (int, error) {
 	limits := PurgeLimits{
 		FamiliesBefore: now.Add(-familyGrace), EventsBefore: now.Add(-p.EventRetention), DeniedBefore: now,
 		ConfirmationsBefore: now, ActivityBefore: now.Add(-activityKept), ConsoleBefore: now,
-		BrowsersBefore: now, CodesBefore: now.Add(-codeKept), PushedBefore: now, UsedBefore: now,
+		BrowsersBefore: now, CodesBefore: now.Add(-codeKept), PushedBefore: now, UsedBefore: now, DevicesBefore: now.Add(-deviceKept),
 		ListsBefore: now.Add(-2 * leaseLife), Limit: purgeBatch,
 	}
 	total := 0

@@ -52,6 +52,7 @@ type Service struct {
 	Registry *Registry
 	Logins   LoginStore
 	Codes    CodeStore
+	Devices  DeviceStore
 	Families FamilyStore
 	Sessions *Sessions
 	Denylist DenyStore

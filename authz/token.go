@@ -20,7 +20,9 @@ type TokenRequest struct {
 	Code         Secret
 	RedirectURI  string
 	CodeVerifier Secret
-	Scope        string
+	// DeviceCode is that of a device (RFC 8628).
+	DeviceCode Secret
+	Scope      string
 	// Resources holds every value of the resource parameter (RFC 8707).
 	Resources []string
 	Browser   Browser
@@ -110,6 +112,8 @@ func (s *Service) grantToken(ctx context.Context, client Client, request TokenRe
 	switch request.GrantType {
 	case GrantAuthorizationCode:
 		return s.codeGrant(ctx, client, request)
+	case GrantDeviceCode:
+		return s.deviceGrant(ctx, client, request)
 	case GrantPassword:
 		return s.passwordGrant(ctx, client, request)
 	case GrantRefreshToken:
@@ -126,7 +130,7 @@ func (r TokenRequest) check() error {
 	}
 	values := append([]string{
 		r.GrantType, r.Username, r.Password.Reveal(), r.Scope, r.Credentials.ClientID, r.RefreshToken.Reveal(), r.Credentials.Secret.Reveal(),
-		r.Browser.RefreshToken.Reveal(), r.Credentials.Assertion.Reveal(), r.Code.Reveal(), r.RedirectURI, r.CodeVerifier.Reveal(),
+		r.Browser.RefreshToken.Reveal(), r.Credentials.Assertion.Reveal(), r.Code.Reveal(), r.RedirectURI, r.CodeVerifier.Reveal(), r.DeviceCode.Reveal(),
 	}, r.Resources...)
 	for _, value := range values {
 		if !PlainText(value) {

@@ -87,12 +87,7 @@ func (db *DB) RedeemCode(ctx context.Context, hash authz.Hash, f authz.Family, g
 		if err := one(used, authz.ErrConflict); err != nil {
 			return err
 		}
-		if err := db.insertFamily(tx, f, grant.AuthEpoch); err != nil {
-			return err
-		}
-		return tx.Create(&browserFamilyRow{
-			SID: f.SessionID, BrowserID: grant.BrowserID, ClientID: f.ClientID, UserID: f.UserID, CreatedAt: millis(f.CreatedAt),
-		}).Error
+		return db.begin(tx, f, grant)
 	})
 }
 

@@ -39,6 +39,7 @@ func (db *DB) Purge(ctx context.Context, limits authz.PurgeLimits) (int, error) 
 		{"DELETE FROM authorization_codes WHERE hash IN (SELECT hash FROM authorization_codes WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.CodesBefore},
 		{"DELETE FROM pushed_requests WHERE hash IN (SELECT hash FROM pushed_requests WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.PushedBefore},
 		{"DELETE FROM used_ids WHERE hash IN (SELECT hash FROM used_ids WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.UsedBefore},
+		{"DELETE FROM device_grants WHERE hash IN (SELECT hash FROM device_grants WHERE expires_at < ? ORDER BY expires_at LIMIT ?)", limits.DevicesBefore},
 		{"DELETE FROM activity WHERE (minute, kind) IN (SELECT minute, kind FROM activity WHERE minute < ? ORDER BY minute LIMIT ?)", limits.ActivityBefore},
 		{"DELETE FROM security_events WHERE id IN (SELECT id FROM security_events WHERE time < ? ORDER BY time LIMIT ?)", limits.EventsBefore},
 	} {

@@ -188,7 +188,7 @@ func (db *DB) DeleteUser(ctx context.Context, change authz.UserChange) error {
 	// Without the user they are good for nothing. Deleted within the
 	// transaction they would be locked in the other order than when they are
 	// used; what is left by an error here is purged within a day.
-	for _, row := range []any{&confirmationRow{}, &browserSessionRow{}} {
+	for _, row := range []any{&confirmationRow{}, &browserSessionRow{}, &deviceRow{}} {
 		_ = db.statement(context.WithoutCancel(ctx), func(tx *gorm.DB) error { return tx.Where("user_id = ?", change.UserID).Delete(row).Error })
 	}
 	return nil

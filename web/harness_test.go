@@ -151,7 +151,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	must(t, err)
 	s.newRotator()
 	s.service = &authz.Service{
-		Settings: settings, Now: s.clock.Now, Registry: registry, Logins: s.store, Codes: s.store, Families: s.store, Sessions: sessions, Denylist: s.store,
+		Settings: settings, Now: s.clock.Now, Registry: registry, Logins: s.store, Codes: s.store, Devices: s.store, Families: s.store, Sessions: sessions, Denylist: s.store,
 		Indexes: indexes, Events: s.store, Refreshes: refreshes, Passwords: hasher, Signer: s.rotator.Ring, Throttle: throttle,
 	}
 	s.service.Used, s.service.ClientKeys, s.service.Proofs = s.store, s, s
@@ -170,7 +170,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	}
 	s.service.Observer = s.admin.Activity
 	s.handler, err = web.New(web.Options{
-		Authorizations:  &authz.Authorizations{Service: s.service, Store: s.store, Consents: s.store},
+		Authorizations:  &authz.Authorizations{Service: s.service, Store: s.store, Consents: s.store, Devices: s.store},
 		Browsers:        &authz.Browsers{Service: s.service, Store: s.store, Policy: authz.BrowserPolicy{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour}},
 		ConsoleSessions: s.sessions, Administration: s.admin, AdminApart: o.adminApart,
 		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,

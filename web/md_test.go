@@ -225,7 +225,7 @@ func TestMD04_Members(t *testing.T) {
 		"code_challenge_methods_supported":                 {"S256"},
 		"prompt_values_supported":                          {"consent", "login", "none", "select_account"},
 		"protected_resources":                              {apiURI, otherURI},
-		"grant_types_supported":                            {"authorization_code", "client_credentials", "password", "refresh_token"},
+		"grant_types_supported":                            {"authorization_code", "client_credentials", "password", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"},
 		"token_endpoint_auth_methods_supported":            {"client_secret_basic", "client_secret_post", "none", "private_key_jwt"},
 		"revocation_endpoint_auth_methods_supported":       {"client_secret_basic", "client_secret_post", "none", "private_key_jwt"},
 		"introspection_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post", "private_key_jwt"},
@@ -301,6 +301,8 @@ func TestMD07_AdvertisedEndpointsWork(t *testing.T) {
 			wantAnswer(t, s.get(path), http.StatusUnauthorized, "missing_token")
 		case "pushed_authorization_request_endpoint":
 			wantAnswer(t, s.as("robot", path), http.StatusBadRequest, "invalid_request")
+		case "device_authorization_endpoint":
+			wantAnswer(t, s.as("robot", path), http.StatusBadRequest, "unauthorized_client")
 		case "status_list_aggregation_endpoint", "end_session_endpoint":
 			wantAnswer(t, s.get(path), http.StatusOK, "")
 		default:

@@ -183,7 +183,7 @@ func (m *mounting) site() (*site, error) {
 func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
 	o := m.options
 	endpoints := &oauth.Endpoints{
-		Issuer: o.Issuer, Service: o.Service, Pusher: o.Authorizations, Clients: o.Registry, Respond: m.respond, Now: o.Now, PasswordGrant: o.PasswordGrant, AssertionAlgorithms: o.AssertionAlgorithms,
+		Issuer: o.Issuer, Service: o.Service, Authorizations: o.Authorizations, Clients: o.Registry, Respond: m.respond, Now: o.Now, PasswordGrant: o.PasswordGrant, AssertionAlgorithms: o.AssertionAlgorithms,
 		ProofAlgorithms: o.ProofAlgorithms, Cookies: oauth.Cookies{Path: m.base + "/oauth", Secure: m.https},
 	}
 	members := endpoints.Mount(s.router)
@@ -194,7 +194,7 @@ func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
 	accounts := &account.Endpoints{Recovery: o.Accounts, Self: o.Accounts, Sessions: o.Accounts, Clients: o.Registry, Issuer: o.Issuer, Respond: m.respond}
 	accounts.Mount(s.router)
 	logins, err := oidc.Mount(s.router, oidc.Options{
-		Authorizations: o.Authorizations, Browsers: o.Browsers, Users: o.Accounts, Resources: o.Registry, Origins: o.Registry, Respond: m.respond,
+		Authorizations: o.Authorizations, Devices: o.Authorizations, Browsers: o.Browsers, Users: o.Accounts, Resources: o.Registry, Origins: o.Registry, Respond: m.respond,
 		Issuer: o.Issuer, Base: m.base, Secure: m.https,
 	})
 	if err != nil {

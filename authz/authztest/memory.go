@@ -39,6 +39,7 @@ type Store interface {
 	authz.ConsentStore
 	authz.LogoutStore
 	authz.UsedStore
+	authz.DeviceStore
 }
 
 // Memory is a Store that forgets everything with the process. It is safe for

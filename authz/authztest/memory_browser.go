@@ -18,6 +18,7 @@ type browserState struct {
 	pushed   map[authz.Hash]authz.PushedRequest
 	consents map[[2]string]authz.Consent
 	logouts  map[string]dueLogout
+	devices  map[authz.Hash]authz.DeviceGrant
 }
 
 type dueLogout struct {
@@ -28,7 +29,7 @@ type dueLogout struct {
 func newBrowserState() browserState {
 	return browserState{
 		browsers: map[authz.Hash]authz.BrowserSession{}, begun: map[string]string{}, codes: map[authz.Hash]authz.AuthorizationCode{},
-		pushed: map[authz.Hash]authz.PushedRequest{}, consents: map[[2]string]authz.Consent{}, logouts: map[string]dueLogout{},
+		pushed: map[authz.Hash]authz.PushedRequest{}, consents: map[[2]string]authz.Consent{}, logouts: map[string]dueLogout{}, devices: map[authz.Hash]authz.DeviceGrant{},
 	}
 }
 

@@ -50,6 +50,7 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 	browsers := purgeRows(m.browsers, limits.Limit, func(s authz.BrowserSession) bool { return s.ExpiresAt.Before(limits.BrowsersBefore) }) +
 		purgeRows(m.codes, limits.Limit, func(c authz.AuthorizationCode) bool { return c.ExpiresAt.Before(limits.CodesBefore) }) +
 		purgeRows(m.pushed, limits.Limit, func(p authz.PushedRequest) bool { return p.ExpiresAt.Before(limits.PushedBefore) })
+	browsers += purgeRows(m.devices, limits.Limit, func(d authz.DeviceGrant) bool { return d.ExpiresAt.Before(limits.DevicesBefore) })
 	browsers += purgeRows(m.used, limits.Limit, func(expires time.Time) bool { return expires.Before(limits.UsedBefore) })
 	minutes := 0
 	for key := range m.activity {

@@ -254,6 +254,7 @@ func (m *Memory) DeleteUser(ctx context.Context, change authz.UserChange) error 
 				})
 			}
 		}
+		maps.DeleteFunc(m.devices, func(_ authz.Hash, d authz.DeviceGrant) bool { return d.UserID == user.ID })
 		for hash, c := range m.confirmations {
 			if c.UserID == user.ID {
 				delete(m.confirmations, hash)

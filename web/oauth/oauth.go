@@ -27,10 +27,11 @@ type Service interface {
 	Authenticate(ctx context.Context, credentials authz.Credentials, address string) (authz.Client, error)
 }
 
-// Pusher takes authorization requests that clients send ahead. Expected failures
-// are *authz.Error.
-type Pusher interface {
+// Authorizations takes what clients send ahead of the user's browser. Expected
+// failures are *authz.Error.
+type Authorizations interface {
 	Push(ctx context.Context, push authz.Push) (authz.PushedResponse, error)
+	StartDevice(ctx context.Context, request authz.DeviceRequest) (authz.DeviceResponse, error)
 }
 
 // Clients says how clients in browsers may reach the endpoints.
@@ -43,9 +44,9 @@ type Clients interface {
 
 // Endpoints are the OAuth endpoints. All fields must be set.
 type Endpoints struct {
-	Service Service
-	Pusher  Pusher
-	Clients Clients
+	Service        Service
+	Authorizations Authorizations
+	Clients        Clients
 	// Issuer has no trailing slash.
 	Issuer  string
 	Respond respond.Responder
@@ -67,6 +68,7 @@ const (
 	revokePath     = "/oauth/revoke"
 	introspectPath = "/oauth/introspect"
 	parPath        = "/oauth/par"
+	devicePath     = "/oauth/device"
 )
 
 // Mount adds the endpoints to router and returns what the metadata says of
@@ -74,14 +76,14 @@ const (
 func (e *Endpoints) Mount(router gin.IRouter) map[string]any {
 	issuer := e.Issuer
 	for path, handle := range map[string]handler{
-		tokenPath: e.token, revokePath: e.revoke, introspectPath: e.introspect, parPath: e.push,
+		tokenPath: e.token, revokePath: e.revoke, introspectPath: e.introspect, parPath: e.push, devicePath: e.device,
 	} {
 		router.POST(path, e.Respond.Handler(func(c *gin.Context) error { return e.post(c, handle) }))
 		router.OPTIONS(path, e.Respond.Handler(e.preflight))
 	}
 	provenMethods := []authz.AuthMethod{authz.AuthBasic, authz.AuthPost, authz.AuthPrivateKeyJWT}
 	anyMethod := append(provenMethods, authz.AuthNone)
-	grants := []string{authz.GrantAuthorizationCode, authz.GrantRefreshToken, authz.GrantClientCredentials}
+	grants := []string{authz.GrantAuthorizationCode, authz.GrantRefreshToken, authz.GrantClientCredentials, authz.GrantDeviceCode}
 	if e.PasswordGrant {
 		grants = append(grants, authz.GrantPassword)
 	}
@@ -92,6 +94,7 @@ func (e *Endpoints) Mount(router gin.IRouter) map[string]any {
 		"revocation_endpoint":                           issuer + revokePath,
 		"revocation_endpoint_auth_methods_supported":    anyMethod,
 		"pushed_authorization_request_endpoint":         issuer + parPath,
+		"device_authorization_endpoint":                 issuer + devicePath,
 		"introspection_endpoint":                        issuer + introspectPath,
 		"introspection_endpoint_auth_methods_supported": provenMethods,
 		"dpop_signing_alg_values_supported":             e.ProofAlgorithms,
@@ -159,6 +162,7 @@ func (e *Endpoints) token(c *gin.Context, r request) error {
 		Credentials: r.credentials, GrantType: r.value("grant_type"),
 		Username: r.value("username"), Password: authz.Secret(r.value("password")),
 		Code: authz.Secret(r.value("code")), RedirectURI: r.value("redirect_uri"), CodeVerifier: authz.Secret(r.value("code_verifier")),
+		DeviceCode:   authz.Secret(r.value("device_code")),
 		RefreshToken: authz.Secret(r.value("refresh_token")), Scope: r.value("scope"), Resources: r.values("resource"),
 		Possession: r.possession, Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), ReceivedAt: r.received,
 		Browser: e.Cookies.browser(c.Request, r.credentials.ClientID),
@@ -201,7 +205,7 @@ func (e *Endpoints) push(c *gin.Context, r request) error {
 		return r.unreadable
 	}
 	note(c, r.credentials)
-	response, err := e.Pusher.Push(c.Request.Context(), authz.Push{
+	response, err := e.Authorizations.Push(c.Request.Context(), authz.Push{
 		Credentials: r.credentials, Possession: r.possession, Parameters: url.Values(r.form), Address: c.ClientIP(),
 	})
 	if err != nil {

@@ -111,7 +111,16 @@ type right struct{ Name, Meaning string }
 
 // showConsent asks the user whether he allows it.
 func (e *endpoints) showConsent(c *gin.Context, z authz.Authorization) error {
-	v := consentView{Authorization: z, ReturnTo: c.Request.URL.RequestURI(), Host: redirectHost(z.Request.RedirectURI)}
+	rights, err := e.rights(c, z)
+	if err != nil {
+		return err
+	}
+	v := consentView{Authorization: z, ReturnTo: c.Request.URL.RequestURI(), Rights: rights, Host: redirectHost(z.Request.RedirectURI)}
+	return e.show(c, respond.StatusShown, "consent", "Allow "+title(z.Request.Client.Name, z.Request.Client.ID)+"?", v)
+}
+
+// rights says what a client wants.
+func (e *endpoints) rights(c *gin.Context, z authz.Authorization) ([]right, error) {
 	meanings := map[string]string{
 		authz.ScopeOpenID: "know who you are", authz.ScopeProfile: "see your username", authz.ScopeEmail: "see your e-mail address",
 		authz.ScopeOfflineAccess: "stay connected after you have signed out here",
@@ -120,20 +129,21 @@ func (e *endpoints) showConsent(c *gin.Context, z authz.Authorization) error {
 	for _, uri := range z.Resources {
 		resource, err := e.Resources.Resource(c.Request.Context(), uri)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, scope := range resource.Scopes {
 			where[scope.Name] = "use " + title(resource.Name, resource.URI)
 		}
 	}
+	rights := make([]right, 0, len(z.Scope))
 	for _, token := range z.Scope {
 		meaning := meanings[token]
 		if meaning == "" {
 			meaning = where[token]
 		}
-		v.Rights = append(v.Rights, right{Name: token, Meaning: meaning})
+		rights = append(rights, right{Name: token, Meaning: meaning})
 	}
-	return e.show(c, respond.StatusShown, "consent", "Allow "+title(z.Request.Client.Name, z.Request.Client.ID)+"?", v)
+	return rights, nil
 }
 
 // redirectHost says to people where a redirect URI leads.

@@ -49,7 +49,7 @@ func (e *endpoints) login(c *gin.Context) error {
 		}
 		v.Client, v.ReturnTo = title(request.Client.Name, request.Client.ID), target
 		attempt.ClientID, attempt.For = request.Client.ID, request.ID
-	} else if target, ok := page.Local(f.Text("return_to"), e.Base+accountPath); ok {
+	} else if target, ok := page.Local(f.Text("return_to"), e.Base+accountPath, e.Base+devicePath); ok {
 		v.ReturnTo = target
 	}
 	token, err := e.Browsers.Login(c.Request.Context(), attempt)

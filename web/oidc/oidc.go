@@ -30,6 +30,13 @@ type Authorizations interface {
 	Disconnect(ctx context.Context, login authz.BrowserLogin, clientID string, device authz.Device) error
 }
 
+// Devices lets users allow what devices ask for. Each method is that of
+// authz.Authorizations.
+type Devices interface {
+	FindDevice(ctx context.Context, login authz.BrowserLogin, userCode, address string) (authz.DeviceGrant, authz.Authorization, error)
+	DecideDevice(ctx context.Context, login authz.BrowserLogin, userCode string, allowed bool, where authz.Device) error
+}
+
 // Browsers logs users in and out. Each method is that of authz.Browsers.
 type Browsers interface {
 	Find(ctx context.Context, token authz.Secret) (authz.BrowserLogin, error)
@@ -53,6 +60,7 @@ type Resources interface {
 // Options are what the endpoints are made of. All fields must be set.
 type Options struct {
 	Authorizations Authorizations
+	Devices        Devices
 	Browsers       Browsers
 	Users          Users
 	Resources      Resources
@@ -82,6 +90,7 @@ const (
 	confirmPath   = "/oauth/logout/confirm"
 	userInfoPath  = "/oauth/userinfo"
 	accountPath   = "/account"
+	devicePath    = "/device"
 )
 
 // Mount adds the endpoints to router and returns what the metadata says of them
@@ -97,9 +106,10 @@ func Mount(router gin.IRouter, o Options) (map[string]any, error) {
 	router.GET(logoutPath, e.page(e.logout))
 	router.POST(logoutPath, e.page(e.repeat))
 	router.GET(accountPath, e.page(e.account))
+	router.GET(devicePath, e.page(e.device))
 	for path, handle := range map[string]func(*gin.Context) error{
 		loginPath: e.login, consentPath: e.consent, switchPath: e.switchUser, confirmPath: e.confirmLogout,
-		accountPath + "/disconnect": e.disconnect, accountPath + "/sign-out": e.signOut,
+		accountPath + "/disconnect": e.disconnect, accountPath + "/sign-out": e.signOut, devicePath: e.decideDevice,
 	} {
 		router.POST(path, e.page(e.ours(handle)))
 	}

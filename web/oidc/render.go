@@ -18,7 +18,7 @@ import (
 var templates embed.FS
 
 // names of the pages; each is a template that fills the frame.
-var pageNames = []string{"login", "consent", "form-post", "logout", "signed-out", "account", "problem"}
+var pageNames = []string{"login", "consent", "form-post", "logout", "signed-out", "account", "device", "problem"}
 
 // view is what every page gets.
 type view struct {

@@ -1,0 +1,86 @@
+package oidc
+
+import (
+	"chancery/authz"
+	"chancery/web/caller"
+	"chancery/web/page"
+	"chancery/web/respond"
+
+	"github.com/gin-gonic/gin"
+)
+
+// deviceView is what the page for the codes of devices shows: a field for one,
+// what the device asks for, or that it was answered.
+type deviceView struct {
+	UserCode, Problem string
+	// Client is what the device runs, "" while there is no code.
+	Client   string
+	Username string
+	Rights   []right
+	Device   authz.Device
+	// Answer is "allowed" or "refused" once the user has answered.
+	Answer string
+}
+
+// device asks the user for a code, or whether the device may have what it wants.
+// He is always asked: somebody else may have sent him here (RFC 8628 section
+// 5.4).
+func (e *endpoints) device(c *gin.Context) error {
+	login, err := e.browser(c)
+	if err != nil {
+		return err
+	}
+	v := deviceView{UserCode: c.Query("user_code"), Username: login.User.Username}
+	if !login.Known() {
+		return e.show(c, respond.StatusShown, "login", "Sign in", loginView{Client: "a device", ReturnTo: c.Request.URL.RequestURI()})
+	}
+	if v.UserCode == "" {
+		return e.show(c, respond.StatusShown, "device", "Connect a device", v)
+	}
+	found, z, err := e.Devices.FindDevice(c.Request.Context(), login, v.UserCode, c.ClientIP())
+	if authz.CodeOf(err) != "" {
+		status := 0
+		status, v.Problem = e.Respond.Describe(c, err)
+		return e.show(c, status, "device", "Connect a device", v)
+	}
+	if err != nil {
+		return err
+	}
+	if v.Rights, err = e.rights(c, z); err != nil {
+		return err
+	}
+	v.Client, v.Device = title(z.Request.Client.Name, z.Request.Client.ID), found.Device
+	return e.show(c, respond.StatusShown, "device", "Connect a device", v)
+}
+
+// decideDevice takes the user's answer.
+func (e *endpoints) decideDevice(c *gin.Context) error {
+	f, err := page.ReadForm(c)
+	if err != nil {
+		return err
+	}
+	login, err := e.browser(c)
+	if err != nil {
+		return err
+	}
+	v := deviceView{UserCode: f.Text("user_code"), Username: login.User.Username, Answer: "refused"}
+	if !login.Known() {
+		page.SeeOther(c, e.Base+devicePath)
+		return nil
+	}
+	allowed := f.Text("decision") == "allow"
+	err = e.Devices.DecideDevice(c.Request.Context(), login, v.UserCode, allowed, caller.Device(c))
+	if authz.CodeOf(err) != "" {
+		status := 0
+		status, v.Problem = e.Respond.Describe(c, err)
+		v.Answer = ""
+		return e.show(c, status, "device", "Connect a device", v)
+	}
+	if err != nil {
+		return err
+	}
+	if allowed {
+		v.Answer = "allowed"
+	}
+	return e.show(c, respond.StatusShown, "device", "Connect a device", v)
+}
