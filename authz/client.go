@@ -17,11 +17,12 @@ const (
 	GrantRefreshToken      = "refresh_token"
 	GrantClientCredentials = "client_credentials"
 	GrantDeviceCode        = "urn:ietf:params:oauth:grant-type:device_code"
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange" //nolint:gosec // the name of a grant
 )
 
 // GrantTypes returns the grant types that a client may be registered for.
 func GrantTypes() []string {
-	return []string{GrantAuthorizationCode, GrantPassword, GrantRefreshToken, GrantClientCredentials, GrantDeviceCode}
+	return []string{GrantAuthorizationCode, GrantPassword, GrantRefreshToken, GrantClientCredentials, GrantDeviceCode, GrantTokenExchange}
 }
 
 // AuthMethod is a token endpoint authentication method (RFC 7591 section 2).
@@ -262,6 +263,9 @@ func (c Client) validateGrants() error {
 	}
 	if c.allows(GrantClientCredentials) && len(c.Resources) == 0 {
 		return invalidInput("grant client_credentials: needs a resource")
+	}
+	if c.allows(GrantTokenExchange) && !c.Introspect {
+		return invalidInput("grant %s: only for a resource server, which may introspect", GrantTokenExchange)
 	}
 	if c.Introspect && c.Public() {
 		return invalidInput("introspect: only for a confidential client")

@@ -80,14 +80,17 @@ func (s *Service) introspectAccessToken(ctx context.Context, token claims.Access
 }
 
 // tokenAlive reads what a signature cannot tell: a user's token lives with its
-// session (a live session implies an active user), a client's until denied.
+// session (a live session implies an active user), a client's until denied, one
+// that was exchanged as long as both.
 func (s *Service) tokenAlive(ctx context.Context, token claims.AccessToken, now time.Time) (bool, error) {
-	if token.SessionID == "" {
+	if token.SessionID == "" || token.Actor != nil {
 		denied, err := s.Denylist.Denied(ctx, token.ID)
 		if err != nil {
 			return false, fmt.Errorf("denylist: %w", err)
 		}
-		return !denied, nil
+		if denied || token.SessionID == "" {
+			return !denied, nil
+		}
 	}
 	f, err := s.Families.FamilyBySession(ctx, token.SessionID)
 	if errors.Is(err, ErrNotFound) {

@@ -95,8 +95,11 @@ func (s *Service) revokeRefreshToken(ctx context.Context, client Client, token r
 	return s.endOwn(ctx, client, f.ClientID, f.SessionID, query)
 }
 
+// revokeAccessToken ends the session of a user's token. A token that belongs to
+// no session of the client's own is denied by itself: one that it got for
+// itself, or in exchange for another.
 func (s *Service) revokeAccessToken(ctx context.Context, client Client, token claims.AccessToken, query TokenQuery) error {
-	if token.SessionID != "" {
+	if token.SessionID != "" && token.Actor == nil {
 		return s.endOwn(ctx, client, token.ClientID, token.SessionID, query)
 	}
 	if token.ClientID != client.ID {

@@ -25,7 +25,12 @@ type TokenRequest struct {
 	Scope      string
 	// Resources holds every value of the resource parameter (RFC 8707).
 	Resources []string
-	Browser   Browser
+	// SubjectToken and what follows are those of a token exchange (RFC 8693).
+	SubjectToken, ActorToken             Secret
+	SubjectTokenType, RequestedTokenType string
+	Audiences                            []string
+
+	Browser Browser
 	// Possession is how the client proves to hold a key.
 	Possession Possession
 	Address    string
@@ -47,6 +52,8 @@ type TokenResponse struct {
 	Scope            Scope
 	RefreshToken     Secret
 	RefreshExpiresIn int64
+	// IssuedType is that of an exchanged token, "" for all others.
+	IssuedType string
 	// IDToken is empty unless a session began that was granted openid.
 	IDToken Secret
 	// InCookie: the refresh token goes into the client's cookie, not into the
@@ -114,6 +121,8 @@ func (s *Service) grantToken(ctx context.Context, client Client, request TokenRe
 		return s.codeGrant(ctx, client, request)
 	case GrantDeviceCode:
 		return s.deviceGrant(ctx, client, request)
+	case GrantTokenExchange:
+		return s.exchangeGrant(ctx, client, request)
 	case GrantPassword:
 		return s.passwordGrant(ctx, client, request)
 	case GrantRefreshToken:
@@ -131,7 +140,8 @@ func (r TokenRequest) check() error {
 	values := append([]string{
 		r.GrantType, r.Username, r.Password.Reveal(), r.Scope, r.Credentials.ClientID, r.RefreshToken.Reveal(), r.Credentials.Secret.Reveal(),
 		r.Browser.RefreshToken.Reveal(), r.Credentials.Assertion.Reveal(), r.Code.Reveal(), r.RedirectURI, r.CodeVerifier.Reveal(), r.DeviceCode.Reveal(),
-	}, r.Resources...)
+		r.SubjectToken.Reveal(), r.ActorToken.Reveal(), r.SubjectTokenType, r.RequestedTokenType,
+	}, slices.Concat(r.Resources, r.Audiences)...)
 	for _, value := range values {
 		if !PlainText(value) {
 			return errText

@@ -225,7 +225,7 @@ func TestMD04_Members(t *testing.T) {
 		"code_challenge_methods_supported":                 {"S256"},
 		"prompt_values_supported":                          {"consent", "login", "none", "select_account"},
 		"protected_resources":                              {apiURI, otherURI},
-		"grant_types_supported":                            {"authorization_code", "client_credentials", "password", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"},
+		"grant_types_supported":                            {"authorization_code", "client_credentials", "password", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"},
 		"token_endpoint_auth_methods_supported":            {"client_secret_basic", "client_secret_post", "none", "private_key_jwt"},
 		"revocation_endpoint_auth_methods_supported":       {"client_secret_basic", "client_secret_post", "none", "private_key_jwt"},
 		"introspection_endpoint_auth_methods_supported":    {"client_secret_basic", "client_secret_post", "private_key_jwt"},

@@ -22,6 +22,8 @@ type AccessToken struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
+	// Actor is who acts for the subject, if it is not the subject's own client.
+	Actor *Actor `json:"act,omitempty"`
 	// Confirmation binds the token to a key of its client.
 	Confirmation *Confirmation `json:"cnf,omitempty"`
 	// Status says where to look whether the token still counts.
@@ -32,4 +34,20 @@ type AccessToken struct {
 // 6.1): the one with that RFC 7638 thumbprint.
 type Confirmation struct {
 	Thumbprint string `json:"jkt"`
+}
+
+// Actor says which client acts for the subject of a token, and for which other
+// client before it (RFC 8693 section 4.1).
+type Actor struct {
+	Subject string `json:"sub"`
+	Actor   *Actor `json:"act,omitempty"`
+}
+
+// Depth returns how many clients act for each other; a nil actor is none.
+func (a *Actor) Depth() int {
+	n := 0
+	for ; a != nil; a = a.Actor {
+		n++
+	}
+	return n
 }

@@ -31,6 +31,10 @@ type Token struct {
 	AuthTime  time.Time
 	AMR       []string
 	Roles     []string
+	// Actors are the clients that act for the subject, the one that holds the token
+	// first, if that is not the client that the user logged in to (RFC 8693 section
+	// 4.1).
+	Actors []string
 	// KeyThumbprint is that of the key which the token is bound to (cnf.jkt,
 	// RFC 9449 section 6.1), "" for a bearer token.
 	KeyThumbprint string
@@ -106,6 +110,8 @@ func (t *Token) claim(name string, value []byte) (ok bool) {
 		t.Roles, ok = asStrings(value)
 	case "status":
 		ok = t.readStatus(value)
+	case "act":
+		ok = t.readActor(value)
 	case "cnf":
 		t.bound, ok = true, true
 		t.readConfirmation(value)
@@ -113,6 +119,31 @@ func (t *Token) claim(name string, value []byte) (ok bool) {
 		ok = true
 	}
 	return ok
+}
+
+// maxActors bounds the clients that act for each other.
+const maxActors = 16
+
+// readActor reads who acts, and for whom.
+func (t *Token) readActor(value []byte) bool {
+	ok := false
+	var before []byte
+	err := readObject(value, func(name string, value []byte) error {
+		switch name {
+		case "sub":
+			var actor string
+			if actor, ok = nonEmpty(value); ok {
+				t.Actors = append(t.Actors, actor)
+			}
+		case "act":
+			before = value
+		}
+		return nil
+	})
+	if err != nil || !ok || len(t.Actors) > maxActors {
+		return false
+	}
+	return before == nil || t.readActor(before)
 }
 
 // readConfirmation reads how the token is bound. A way that is not known makes it

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -729,6 +730,32 @@ func TestConcurrentUse(t *testing.T) {
 		for worker := range 8 {
 			wantBad(t, "a revoked session", v, i.token(uint32(worker)), verify.Revoked)
 			wantGood(t, "a live session", v, i.token(uint32(worker+100)))
+		}
+	})
+}
+
+func TestActors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		v := i.verifier()
+		for name, row := range map[string]struct {
+			act  any
+			want []string
+		}{
+			"one": {object{"sub": "orders"}, []string{"orders"}},
+			"two": {object{"act": object{"sub": "orders"}, "sub": "stock"}, []string{"stock", "orders"}},
+		} {
+			token, err := v.Verify(t.Context(), i.token(1, object{"act": row.act, "jti": name}))
+			if err != nil || !slices.Equal(token.Actors, row.want) {
+				t.Errorf("%s: %+v, %v, want %q", name, token, err, row.want)
+			}
+		}
+		deep := object{"sub": "x"}
+		for range 20 {
+			deep = object{"sub": "x", "act": deep}
+		}
+		for name, act := range map[string]any{"no object": "orders", "empty": object{}, "no text": object{"sub": 7}, "within": object{"sub": "a", "act": "b"}, "without end": deep} {
+			wantBad(t, name, v, i.token(1, object{"act": act, "jti": name}), verify.BadClaims)
 		}
 	})
 }

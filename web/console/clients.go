@@ -120,6 +120,7 @@ func (c *console) clientForm(g *gin.Context, client authz.Client, isNew bool) (c
 		{Name: authz.GrantPassword, Meaning: "users log in with name and password; only for apps of your own"},
 		{Name: authz.GrantRefreshToken, Meaning: "users stay logged in"},
 		{Name: authz.GrantDeviceCode, Meaning: "users allow a device without a browser, from another one"},
+		{Name: authz.GrantTokenExchange, Meaning: "a resource server calls another one on behalf of a user"},
 		{Name: authz.GrantClientCredentials, Meaning: "it gets tokens for itself; only with a secret"},
 	} {
 		grant.Checked = slices.Contains(client.GrantTypes, grant.Name)

@@ -36,7 +36,7 @@ func badRequest(description string) *authz.Error {
 
 // inURL are the parameters that make a request refused when they stand in its
 // URL, where proxies and browsers remember them (RFC 6749 section 2.3.1).
-var inURL = []string{"client_secret", "password", "refresh_token", "token", "client_assertion", "code_verifier", "device_code"}
+var inURL = []string{"client_secret", "password", "refresh_token", "token", "client_assertion", "code_verifier", "device_code", "subject_token", "actor_token"}
 
 // repeatable are the parameters that may come more than once (RFC 8707
 // section 2, RFC 8693 section 2.1).

@@ -83,7 +83,7 @@ func (e *Endpoints) Mount(router gin.IRouter) map[string]any {
 	}
 	provenMethods := []authz.AuthMethod{authz.AuthBasic, authz.AuthPost, authz.AuthPrivateKeyJWT}
 	anyMethod := append(provenMethods, authz.AuthNone)
-	grants := []string{authz.GrantAuthorizationCode, authz.GrantRefreshToken, authz.GrantClientCredentials, authz.GrantDeviceCode}
+	grants := []string{authz.GrantAuthorizationCode, authz.GrantRefreshToken, authz.GrantClientCredentials, authz.GrantDeviceCode, authz.GrantTokenExchange}
 	if e.PasswordGrant {
 		grants = append(grants, authz.GrantPassword)
 	}
@@ -151,6 +151,7 @@ type tokenAnswer struct {
 	RefreshToken     string      `json:"refresh_token,omitempty"`
 	RefreshExpiresIn int64       `json:"refresh_token_expires_in,omitempty"`
 	IDToken          string      `json:"id_token,omitempty"`
+	IssuedType       string      `json:"issued_token_type,omitempty"`
 	Cause            authz.Cause `json:"cause,omitempty"`
 }
 
@@ -162,7 +163,8 @@ func (e *Endpoints) token(c *gin.Context, r request) error {
 		Credentials: r.credentials, GrantType: r.value("grant_type"),
 		Username: r.value("username"), Password: authz.Secret(r.value("password")),
 		Code: authz.Secret(r.value("code")), RedirectURI: r.value("redirect_uri"), CodeVerifier: authz.Secret(r.value("code_verifier")),
-		DeviceCode:   authz.Secret(r.value("device_code")),
+		DeviceCode: authz.Secret(r.value("device_code")), SubjectToken: authz.Secret(r.value("subject_token")), ActorToken: authz.Secret(r.value("actor_token")),
+		SubjectTokenType: r.value("subject_token_type"), RequestedTokenType: r.value("requested_token_type"), Audiences: r.values("audience"),
 		RefreshToken: authz.Secret(r.value("refresh_token")), Scope: r.value("scope"), Resources: r.values("resource"),
 		Possession: r.possession, Address: c.ClientIP(), UserAgent: c.Request.UserAgent(), ReceivedAt: r.received,
 		Browser: e.Cookies.browser(c.Request, r.credentials.ClientID),
@@ -188,7 +190,7 @@ func (e *Endpoints) token(c *gin.Context, r request) error {
 	}
 	respond.JSON(c, http.StatusOK, tokenAnswer{
 		AccessToken: response.AccessToken.Reveal(), TokenType: tokenType, ExpiresIn: response.ExpiresIn, Scope: response.Scope.String(),
-		RefreshToken: response.RefreshToken.Reveal(), RefreshExpiresIn: response.RefreshExpiresIn, IDToken: response.IDToken.Reveal(), Cause: response.Cause,
+		RefreshToken: response.RefreshToken.Reveal(), RefreshExpiresIn: response.RefreshExpiresIn, IDToken: response.IDToken.Reveal(), IssuedType: response.IssuedType, Cause: response.Cause,
 	})
 	return nil
 }
@@ -249,6 +251,8 @@ type introspectionAnswer struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
+	// Actor is who acts for the subject (RFC 8693 section 4.1).
+	Actor *claims.Actor `json:"act,omitempty"`
 	// Confirmation is how the token is bound to a key (RFC 9449 section 6.2).
 	Confirmation *claims.Confirmation `json:"cnf,omitempty"`
 }
@@ -266,7 +270,7 @@ func (e *Endpoints) introspect(c *gin.Context, r request) error {
 	respond.JSON(c, http.StatusOK, introspectionAnswer{
 		Active: result.Active, Issuer: token.Issuer, Subject: token.Subject, Audience: token.Audience, ClientID: token.ClientID,
 		Scope: token.Scope, ExpiresAt: token.ExpiresAt, IssuedAt: token.IssuedAt, ID: token.ID, TokenType: result.TokenType,
-		SessionID: token.SessionID, AuthTime: token.AuthTime, AMR: token.AMR, Roles: token.Roles, Confirmation: token.Confirmation,
+		SessionID: token.SessionID, AuthTime: token.AuthTime, AMR: token.AMR, Roles: token.Roles, Actor: token.Actor, Confirmation: token.Confirmation,
 	})
 	return nil
 }
