@@ -122,7 +122,7 @@ func (t *Token) claim(name string, value []byte) (ok bool) {
 }
 
 // maxActors bounds the clients that act for each other.
-const maxActors = 16
+const maxActors = 8
 
 // readActor reads who acts, and for whom.
 func (t *Token) readActor(value []byte) bool {

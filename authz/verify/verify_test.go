@@ -751,7 +751,7 @@ func TestActors(t *testing.T) {
 			}
 		}
 		deep := object{"sub": "x"}
-		for range 20 {
+		for range 10 {
 			deep = object{"sub": "x", "act": deep}
 		}
 		for name, act := range map[string]any{"no object": "orders", "empty": object{}, "no text": object{"sub": 7}, "within": object{"sub": "a", "act": "b"}, "without end": deep} {
