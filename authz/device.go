@@ -143,19 +143,22 @@ func newUserCode() string {
 		}
 		letters[i] = userCodeLetters[n.Int64()]
 	}
-	return string(letters[:userCodeLength/2]) + "-" + string(letters[userCodeLength/2:])
+	return UserCode(string(letters))
 }
 
-// userCodeHash is that of the letters alone, whatever people type between them.
-func userCodeHash(typed string) Hash {
+// UserCode returns a code as devices show it, however people type it.
+func UserCode(typed string) string {
 	letters := strings.Map(func(r rune) rune {
 		if strings.ContainsRune(userCodeLetters, r) {
 			return r
 		}
 		return -1
 	}, strings.ToUpper(typed))
-	return HashSecret(Secret("user code\x00" + letters))
+	half := min(len(letters), userCodeLength/2)
+	return letters[:half] + "-" + letters[half:]
 }
+
+func userCodeHash(typed string) Hash { return HashSecret(Secret("user code\x00" + UserCode(typed))) }
 
 var errUserCode = fail(InvalidGrant, "There is no device with this code, or its time is over.")
 

@@ -190,7 +190,7 @@ func (b *consoleTab) look(name, checker string) {
 				if err != nil {
 					b.t.Fatal(err)
 				}
-				if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("console-%s-%s-%s.png", name, size.name, scheme)), picture, 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s-%s.png", name, size.name, scheme)), picture, 0o600); err != nil {
 					b.t.Fatal(err)
 				}
 			}

@@ -49,6 +49,7 @@ func (e *endpoints) device(c *gin.Context) error {
 	if v.Rights, err = e.rights(c, z); err != nil {
 		return err
 	}
+	v.UserCode = authz.UserCode(v.UserCode)
 	v.Client, v.Device = title(z.Request.Client.Name, z.Request.Client.ID), found.Device
 	return e.show(c, respond.StatusShown, "device", "Connect a device", v)
 }
