@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"chancery/authz"
@@ -36,7 +38,7 @@ const (
 func run(ctx context.Context, p process) int {
 	c := &command{process: p}
 	root := newRoot(c)
-	root.SetArgs(p.args)
+	root.SetArgs(behindFlags(p.args))
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
@@ -60,6 +62,26 @@ func explain(err error) string {
 		return expected.Description
 	}
 	return err.Error()
+}
+
+// keyIDForm is the id of a key that looks like a flag: one of 64 begins with a
+// hyphen.
+var keyIDForm = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`)
+
+// behindFlags returns the arguments with ids of keys where no flag is expected.
+func behindFlags(args []string) []string {
+	if !slices.ContainsFunc(args, keyIDForm.MatchString) || slices.Contains(args, "--") {
+		return args
+	}
+	var flags, ids []string
+	for _, arg := range args {
+		if keyIDForm.MatchString(arg) {
+			ids = append(ids, arg)
+		} else {
+			flags = append(flags, arg)
+		}
+	}
+	return append(append(flags, "--"), ids...)
 }
 
 // usageError is a mistake on the command line.
