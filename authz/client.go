@@ -40,6 +40,9 @@ const (
 	clientSecretTag              = "chcs_"
 )
 
+// OriginDynamic says that a client has registered itself.
+const OriginDynamic = "dynamic"
+
 // How refresh tokens reach a client.
 const (
 	DeliveryBody   = "body"
@@ -58,6 +61,12 @@ type Client struct {
 	// that is.
 	JWKS    string
 	JWKSURI string
+	// Origin is how the client came to be: "" for one that an admin registered, or
+	// OriginDynamic.
+	Origin string
+	// RegistrationToken is the hash of what lets a client that registered itself
+	// change its registration (RFC 7592).
+	RegistrationToken Hash
 	// FirstParty is set by admins alone: it opens the password grant and the
 	// account API.
 	FirstParty bool
@@ -206,6 +215,9 @@ func (c Client) Validate() error {
 				return invalidInput("%q is given twice", word)
 			}
 		}
+	}
+	if c.Origin == OriginDynamic && (c.FirstParty || c.Introspect || slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return !slices.Contains(dynamicGrants(), grant) })) {
+		return invalidInput("a client that has registered itself: want it neither first-party nor to introspect, with the grants %s alone", strings.Join(dynamicGrants(), ", "))
 	}
 	if err := c.validateRedirects(); err != nil {
 		return err

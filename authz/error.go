@@ -9,7 +9,8 @@ import (
 // Code is the machine-readable kind of an expected failure. The first group
 // are the error codes of RFC 6749 section 5.2, RFC 8707 section 2 and RFC 7009
 // section 2.2.1; the second group belongs to devices, the third to the
-// authorization endpoint, the fourth to administration, the fifth to the account API, beginning with the
+// authorization endpoint, the fourth to clients that register themselves, the
+// fifth to administration, the sixth to the account API, beginning with the
 // codes of RFC 6750 section 3.1.
 type Code string
 
@@ -39,6 +40,10 @@ const (
 	RequestNotSupported      Code = "request_not_supported"
 	RequestURINotSupported   Code = "request_uri_not_supported"
 	RegistrationNotSupported Code = "registration_not_supported"
+
+	// Codes of clients that register themselves (RFC 7591 section 3.2.2).
+	InvalidRedirectURI    Code = "invalid_redirect_uri"
+	InvalidClientMetadata Code = "invalid_client_metadata"
 
 	InvalidInput Code = "invalid_input"
 	NotFound     Code = "not_found"

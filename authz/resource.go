@@ -135,9 +135,12 @@ const (
 	accountPath     = "/account"
 	adminPath       = "/admin"
 	userInfoPath    = "/oauth/userinfo"
+	registerPath    = "/oauth/register"
 	ScopeAccount    = "account"
 	ScopeAdminRead  = "admin:read"
 	ScopeAdminWrite = "admin:write"
+	// ScopeRegister lets clients register themselves.
+	ScopeRegister = "clients:register"
 	// The scopes of OpenID Connect (OpenID Connect Core section 5.4 and 11).
 	ScopeOpenID        = "openid"
 	ScopeProfile       = "profile"
@@ -156,6 +159,12 @@ func AdminResource(issuer string) string { return strings.TrimSuffix(issuer, "/"
 // UserInfoResource returns the URI of the issuer's UserInfo endpoint. It is the
 // audience of access tokens that are for nothing else.
 func UserInfoResource(issuer string) string { return strings.TrimSuffix(issuer, "/") + userInfoPath }
+
+// RegistrationResource returns the URI of the issuer's registration endpoint:
+// the audience of initial access tokens (RFC 7591 section 3).
+func RegistrationResource(issuer string) string {
+	return strings.TrimSuffix(issuer, "/") + registerPath
+}
 
 // OpenIDScopes returns the scopes of OpenID Connect. No resource may define
 // them.
@@ -176,5 +185,6 @@ func builtinResources(issuer string) []Resource {
 			{Name: ScopeAdminRead, Roles: adminOnly}, {Name: ScopeAdminWrite, Roles: adminOnly},
 		}},
 		{URI: UserInfoResource(issuer), Name: "UserInfo", Algorithm: SigningAlgorithms()[0], Scopes: openID},
+		{URI: RegistrationResource(issuer), Name: "Client registration", Algorithm: SigningAlgorithms()[0], Scopes: []ResourceScope{{Name: ScopeRegister, Roles: adminOnly}}},
 	}
 }

@@ -63,6 +63,7 @@ func (c Config) checkAddresses(p *checker) {
 		_, addrErr := netip.ParseAddr(proxy)
 		p.require(prefixErr == nil || addrErr == nil, "trusted_proxies", "%q: want an address or a network such as 10.0.0.0/8", proxy)
 	}
+	p.require(slices.Contains([]string{"off", "token", "open"}, c.ClientRegistration.Mode), "client_registration.mode", "%q: want off, token or open", c.ClientRegistration.Mode)
 	for _, network := range c.Outbound.AllowedNetworks {
 		_, err := netip.ParsePrefix(network)
 		p.require(err == nil, "outbound.allowed_networks", "%q: want a network such as 10.0.0.0/8", network)

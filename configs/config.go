@@ -14,32 +14,33 @@ import (
 
 // Config is the whole configuration. Every key is documented in README.
 type Config struct {
-	Listen            string        `koanf:"listen"`
-	Issuer            string        `koanf:"issuer"`
-	DataDir           string        `koanf:"data_dir"`
-	DatabaseURL       string        `koanf:"database_url" secret:"url"`
-	DatabaseDirectURL string        `koanf:"database_direct_url" secret:"url"`
-	MasterKey         string        `koanf:"master_key" secret:"value"`
-	TrustedProxies    []string      `koanf:"trusted_proxies"`
-	TLS               TLS           `koanf:"tls"`
-	AccessTokenTTL    time.Duration `koanf:"access_token_ttl"`
-	Refresh           Refresh       `koanf:"refresh"`
-	Browser           Browser       `koanf:"browser"`
-	Keys              Keys          `koanf:"keys"`
-	Status            Status        `koanf:"status"`
-	PasswordGrant     PasswordGrant `koanf:"password_grant"`
-	Password          Password      `koanf:"password"`
-	Sessions          Sessions      `koanf:"sessions"`
-	Throttle          Throttle      `koanf:"throttle"`
-	RedisURL          string        `koanf:"redis_url" secret:"url"`
-	Registration      Registration  `koanf:"registration"`
-	SMTP              SMTP          `koanf:"smtp"`
-	Events            Events        `koanf:"events"`
-	Outbound          Outbound      `koanf:"outbound"`
-	Admin             Listener      `koanf:"admin"`
-	Metrics           Listener      `koanf:"metrics"`
-	Tracing           Tracing       `koanf:"tracing"`
-	Log               Log           `koanf:"log"`
+	Listen             string             `koanf:"listen"`
+	Issuer             string             `koanf:"issuer"`
+	DataDir            string             `koanf:"data_dir"`
+	DatabaseURL        string             `koanf:"database_url" secret:"url"`
+	DatabaseDirectURL  string             `koanf:"database_direct_url" secret:"url"`
+	MasterKey          string             `koanf:"master_key" secret:"value"`
+	TrustedProxies     []string           `koanf:"trusted_proxies"`
+	TLS                TLS                `koanf:"tls"`
+	AccessTokenTTL     time.Duration      `koanf:"access_token_ttl"`
+	Refresh            Refresh            `koanf:"refresh"`
+	Browser            Browser            `koanf:"browser"`
+	Keys               Keys               `koanf:"keys"`
+	Status             Status             `koanf:"status"`
+	PasswordGrant      PasswordGrant      `koanf:"password_grant"`
+	Password           Password           `koanf:"password"`
+	Sessions           Sessions           `koanf:"sessions"`
+	Throttle           Throttle           `koanf:"throttle"`
+	RedisURL           string             `koanf:"redis_url" secret:"url"`
+	Registration       Registration       `koanf:"registration"`
+	SMTP               SMTP               `koanf:"smtp"`
+	Events             Events             `koanf:"events"`
+	ClientRegistration ClientRegistration `koanf:"client_registration"`
+	Outbound           Outbound           `koanf:"outbound"`
+	Admin              Listener           `koanf:"admin"`
+	Metrics            Listener           `koanf:"metrics"`
+	Tracing            Tracing            `koanf:"tracing"`
+	Log                Log                `koanf:"log"`
 }
 
 // TLS names the certificate of the listener; without one it speaks plain HTTP.
@@ -61,6 +62,14 @@ type Refresh struct {
 type Browser struct {
 	IdleTTL     time.Duration `koanf:"idle_ttl"`
 	AbsoluteTTL time.Duration `koanf:"absolute_ttl"`
+}
+
+// ClientRegistration says whether clients may register themselves (RFC 7591):
+// "off", "token" for those with an initial access token, or "open". Resources are
+// those that they may ask for.
+type ClientRegistration struct {
+	Mode      string   `koanf:"mode"`
+	Resources []string `koanf:"resources"`
 }
 
 // Outbound says which networks the server may call at addresses that clients
@@ -167,17 +176,18 @@ func Default() Config {
 			IdleTTL: 168 * time.Hour, AbsoluteTTL: 2160 * time.Hour,
 			Leeway: 30 * time.Second, LostResponseWindow: 10 * time.Minute, LostResponseBudget: 3,
 		},
-		Browser:       Browser{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour},
-		Keys:          Keys{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, JWKSMaxAge: 10 * time.Minute},
-		Status:        Status{TTL: 30 * time.Second, Exp: 15 * time.Minute},
-		PasswordGrant: PasswordGrant{Enabled: true},
-		Password:      Password{MinLength: 8, MemoryKiB: 19456, Iterations: 2, Parallelism: 1, Waiting: 100},
-		Registration:  Registration{Enabled: true},
-		Sessions:      Sessions{MaxPerUser: 100},
-		Throttle:      Throttle{Enabled: true, Pair: 10, Account: 30, Address: 120, Client: 3000},
-		Events:        Events{Retention: 90 * 24 * time.Hour},
-		Tracing:       Tracing{SamplePercent: 10},
-		Log:           Log{Level: "info"},
+		Browser:            Browser{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour},
+		Keys:               Keys{RotationPeriod: 720 * time.Hour, PublishAhead: 24 * time.Hour, JWKSMaxAge: 10 * time.Minute},
+		Status:             Status{TTL: 30 * time.Second, Exp: 15 * time.Minute},
+		PasswordGrant:      PasswordGrant{Enabled: true},
+		Password:           Password{MinLength: 8, MemoryKiB: 19456, Iterations: 2, Parallelism: 1, Waiting: 100},
+		Registration:       Registration{Enabled: true},
+		ClientRegistration: ClientRegistration{Mode: "off"},
+		Sessions:           Sessions{MaxPerUser: 100},
+		Throttle:           Throttle{Enabled: true, Pair: 10, Account: 30, Address: 120, Client: 3000},
+		Events:             Events{Retention: 90 * 24 * time.Hour},
+		Tracing:            Tracing{SamplePercent: 10},
+		Log:                Log{Level: "info"},
 	}
 }
 

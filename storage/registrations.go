@@ -24,6 +24,8 @@ type clientRow struct {
 	Resources              string
 	JWKS                   string `gorm:"column:jwks"`
 	JWKSURI                string `gorm:"column:jwks_uri"`
+	Origin                 string
+	RegistrationToken      []byte
 	RedirectURIs           string `gorm:"column:redirect_uris"`
 	PostLogoutRedirectURIs string `gorm:"column:post_logout_redirect_uris"`
 	BackchannelLogoutURI   string
@@ -76,7 +78,7 @@ func newClientRow(c authz.Client) (clientRow, error) {
 		ID: c.ID, Name: c.Name, AuthMethod: string(c.AuthMethod), Secrets: string(encoded), FirstParty: c.FirstParty, Introspect: c.Introspect,
 		GrantTypes: words(c.GrantTypes), Scope: words(c.Scope), Resources: words(c.Resources), AllowedOrigins: words(c.AllowedOrigins),
 		RedirectURIs: words(c.RedirectURIs), PostLogoutRedirectURIs: words(c.PostLogoutRedirectURIs), BackchannelLogoutURI: c.BackchannelLogoutURI,
-		IDTokenAlgorithm: c.IDTokenAlgorithm, PKCEOptional: c.PKCEOptional, DPoPBound: c.DPoPBound, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
+		IDTokenAlgorithm: c.IDTokenAlgorithm, PKCEOptional: c.PKCEOptional, DPoPBound: c.DPoPBound, JWKS: c.JWKS, JWKSURI: c.JWKSURI, Origin: c.Origin, RegistrationToken: hashOrEmpty(c.RegistrationToken),
 		RefreshTokenDelivery: c.Delivery(), EmailVerificationURI: c.EmailVerificationURI, PasswordResetURI: c.PasswordResetURI,
 		IdleTTL: durationMillis(c.Refresh.IdleTTL), AbsoluteTTL: durationMillis(c.Refresh.AbsoluteTTL), Leeway: durationMillis(c.Refresh.Leeway),
 		LostResponseWindow: durationMillis(c.Refresh.LostResponseWindow), LostResponseBudget: c.Refresh.LostResponseBudget,
@@ -96,11 +98,11 @@ func (r clientRow) client() (authz.Client, error) {
 		copy(secret.Hash[:], s.Hash)
 		secrets = append(secrets, secret)
 	}
-	return authz.Client{
+	client := authz.Client{
 		ID: r.ID, Name: r.Name, AuthMethod: authz.AuthMethod(r.AuthMethod), Secrets: secrets, FirstParty: r.FirstParty, Introspect: r.Introspect,
 		GrantTypes: strings.Fields(r.GrantTypes), Scope: strings.Fields(r.Scope), Resources: strings.Fields(r.Resources), AllowedOrigins: strings.Fields(r.AllowedOrigins),
 		RedirectURIs: strings.Fields(r.RedirectURIs), PostLogoutRedirectURIs: strings.Fields(r.PostLogoutRedirectURIs),
-		BackchannelLogoutURI: r.BackchannelLogoutURI, IDTokenAlgorithm: r.IDTokenAlgorithm, PKCEOptional: r.PKCEOptional, DPoPBound: r.DPoPBound, JWKS: r.JWKS, JWKSURI: r.JWKSURI,
+		BackchannelLogoutURI: r.BackchannelLogoutURI, IDTokenAlgorithm: r.IDTokenAlgorithm, PKCEOptional: r.PKCEOptional, DPoPBound: r.DPoPBound, JWKS: r.JWKS, JWKSURI: r.JWKSURI, Origin: r.Origin,
 		CookieDelivery: r.RefreshTokenDelivery == authz.DeliveryCookie, EmailVerificationURI: r.EmailVerificationURI, PasswordResetURI: r.PasswordResetURI,
 		Refresh: authz.RefreshOverrides{
 			IdleTTL: millisDuration(r.IdleTTL), AbsoluteTTL: millisDuration(r.AbsoluteTTL), Leeway: millisDuration(r.Leeway),
@@ -108,7 +110,9 @@ func (r clientRow) client() (authz.Client, error) {
 		},
 		Status:     authz.StatusRef{List: r.StatusList, Index: r.StatusIndex},
 		DisabledAt: moment(r.DisabledAt), TokensNotBefore: moment(r.TokensNotBefore), CreatedAt: moment(r.CreatedAt), UpdatedAt: moment(r.UpdatedAt), Version: r.Version,
-	}, nil
+	}
+	copy(client.RegistrationToken[:], r.RegistrationToken)
+	return client, nil
 }
 
 // words stores a list whose members hold no spaces.

@@ -111,6 +111,8 @@ type options struct {
 	registrationClosed bool
 	stream             status.StreamLimits
 	adminApart         bool
+	// clientRegistration is "", "token" or "open".
+	clientRegistration string
 }
 
 // newServer returns a server with these clients:
@@ -169,10 +171,15 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		Events: &authz.Events{Store: s.store}, Activity: &authz.Activity{Store: s.store, Now: s.clock.Now, Holder: "test"}, Keys: &authztest.SigningKeys{}, Now: s.clock.Now,
 	}
 	s.service.Observer = s.admin.Activity
+	var registrations *authz.ClientRegistrations
+	if o.clientRegistration != "" {
+		registrations = &authz.ClientRegistrations{Service: s.service, Clients: s.clients, Open: o.clientRegistration == "open", Resources: []string{apiURI}}
+	}
 	s.handler, err = web.New(web.Options{
-		Authorizations:  &authz.Authorizations{Service: s.service, Store: s.store, Consents: s.store, Devices: s.store},
-		Browsers:        &authz.Browsers{Service: s.service, Store: s.store, Policy: authz.BrowserPolicy{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour}},
-		ConsoleSessions: s.sessions, Administration: s.admin, AdminApart: o.adminApart,
+		ClientRegistrations: registrations,
+		Authorizations:      &authz.Authorizations{Service: s.service, Store: s.store, Consents: s.store, Devices: s.store},
+		Browsers:            &authz.Browsers{Service: s.service, Store: s.store, Policy: authz.BrowserPolicy{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour}},
+		ConsoleSessions:     s.sessions, Administration: s.admin, AdminApart: o.adminApart,
 		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,
 		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant, AssertionAlgorithms: keys.ForeignAlgorithms(), ProofAlgorithms: verify.Algorithms(),
 		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,

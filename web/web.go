@@ -54,6 +54,8 @@ type Options struct {
 	// Authorizations and Browsers answer those who log in with a browser.
 	Authorizations *authz.Authorizations
 	Browsers       *authz.Browsers
+	// ClientRegistrations lets clients register themselves; nil lets none.
+	ClientRegistrations *authz.ClientRegistrations
 	// Registry answers for clients' origins and the registered resources.
 	Registry *authz.Registry
 	// Administration is what the admin API and the console work on.
@@ -187,6 +189,9 @@ func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
 		ProofAlgorithms: o.ProofAlgorithms, Cookies: oauth.Cookies{Path: m.base + "/oauth", Secure: m.https},
 	}
 	members := endpoints.Mount(s.router)
+	if o.ClientRegistrations != nil {
+		maps.Copy(members, endpoints.MountRegistration(s.router, o.ClientRegistrations))
+	}
 	statuses := &status.Endpoints{
 		Issuer: o.Issuer, Lists: o.StatusLists, Stream: o.StatusStream, Client: endpoints.Client, Respond: m.respond, TTL: o.StatusTTL, Now: o.Now,
 	}

@@ -157,9 +157,11 @@ func otherCases() []suiteCase {
 // SampleClient returns a first-party client with every field set.
 func SampleClient(id string) authz.Client {
 	idle, budget := 48*time.Hour, 5
+	registration := authz.HashSecret("registration")
 	return authz.Client{
 		ID: id, Name: "Client " + id, AuthMethod: authz.AuthAnySecret,
-		Secrets:    []authz.ClientSecret{{Hash: authz.HashSecret("secret-of-" + authz.Secret(id)), CreatedAt: T0}, {Hash: authz.HashSecret("old"), CreatedAt: T0, ExpiresAt: T0.Add(time.Hour)}},
+		Secrets: []authz.ClientSecret{{Hash: authz.HashSecret("secret-of-" + authz.Secret(id)), CreatedAt: T0}, {Hash: authz.HashSecret("old"), CreatedAt: T0, ExpiresAt: T0.Add(time.Hour)}},
+		Origin:  "test", RegistrationToken: registration,
 		FirstParty: true, Introspect: true, GrantTypes: []string{authz.GrantPassword, authz.GrantRefreshToken},
 		Scope: authz.Scope{"read", "write"}, Resources: []string{"https://api.example", "https://other.example"},
 		RedirectURIs: []string{"https://app.example/callback", "com.example.app:/done"}, PostLogoutRedirectURIs: []string{"https://app.example/"},

@@ -124,9 +124,14 @@ func (s *server) mount(ctx context.Context, throttle *authz.Throttle) error {
 	if s.config.Metrics.Listen == "" {
 		metrics = s.metrics.Handler()
 	}
+	var registrations *authz.ClientRegistrations
+	if c := s.config.ClientRegistration; c.Mode != "off" {
+		registrations = &authz.ClientRegistrations{Service: service, Clients: s.clients(), Open: c.Mode == "open", Resources: c.Resources}
+	}
 	s.web, err = web.New(web.Options{
 		AdminApart: s.config.Admin.Listen != "", Metrics: metrics, Observer: s.metrics, Tracer: s.tracing.Provider(),
-		Authorizations: &authz.Authorizations{Service: service, Store: s.db, Consents: s.db, Devices: s.db},
+		ClientRegistrations: registrations,
+		Authorizations:      &authz.Authorizations{Service: service, Store: s.db, Consents: s.db, Devices: s.db},
 		Browsers: &authz.Browsers{
 			Service: service, Store: s.db, Policy: authz.BrowserPolicy{IdleTTL: s.config.Browser.IdleTTL, AbsoluteTTL: s.config.Browser.AbsoluteTTL},
 		},
