@@ -65,6 +65,7 @@ func TestLogout_AsksTheUser(t *testing.T) {
 		"an ID token of another":  {"id_token_hint", bobs},
 		"an access token":         {"id_token_hint", s.login("app").str("access_token")},
 		"logout_hint":             {"logout_hint", username},
+		"a state":                 {"state", "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBrowser(s)
