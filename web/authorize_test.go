@@ -388,3 +388,13 @@ func TestAuthorize_Pages(t *testing.T) {
 		t.Errorf("policy %q does not let the form lead to the app", policy)
 	}
 }
+
+// TestAuthorize_IsLogged: what a client was refused for stands in the log, and
+// nothing of the request's parameters.
+func TestAuthorize_IsLogged(t *testing.T) {
+	b := newBrowser(browserServer(t))
+	b.open(authorizeURL("site", "prompt", "none"))
+	if log := b.log.String(); !strings.Contains(log, `"client_id":"site"`) || !strings.Contains(log, `"error":"login_required"`) || strings.Contains(log, "n0nce") {
+		t.Errorf("log = %s", log)
+	}
+}

@@ -5,11 +5,13 @@ import (
 	"embed"
 	"errors"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"net/url"
 
 	"chancery/authz"
 	"chancery/web/page"
+	"chancery/web/respond"
 
 	"github.com/gin-gonic/gin"
 )
@@ -45,8 +47,11 @@ type problemView struct {
 // to the user, whom nothing sends anywhere.
 func (e *endpoints) refuse(c *gin.Context, err error) {
 	var refused *authz.AuthorizationError
-	if errors.As(err, &refused) && e.send(c, refused.Answer) == nil {
-		return
+	if errors.As(err, &refused) {
+		respond.Note(c, slog.String("error", string(refused.Err.Code)))
+		if e.send(c, refused.Answer) == nil {
+			return
+		}
 	}
 	page.Policy(c)
 	status, sentence := e.Respond.Describe(c, err)
