@@ -55,16 +55,8 @@ func (a *Authorizations) Apps(ctx context.Context, login BrowserLogin) ([]App, e
 		}
 		apps = append(apps, *app)
 	}
-	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(a.Client.title(), b.Client.title()) })
+	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(a.Client.Title(), b.Client.Title()) })
 	return apps, nil
-}
-
-// title returns what people call the client.
-func (c Client) title() string {
-	if c.Name != "" {
-		return c.Name
-	}
-	return c.ID
 }
 
 // Disconnect takes back what the user of a browser has allowed a client, and

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -140,6 +141,9 @@ func (c Client) Delivery() string {
 	}
 	return DeliveryBody
 }
+
+// Title returns what people call the client.
+func (c Client) Title() string { return cmp.Or(c.Name, c.ID) }
 
 // Public reports whether the client cannot prove itself.
 func (c Client) Public() bool { return c.AuthMethod == AuthNone }

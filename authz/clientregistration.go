@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ClientMetadata is what a client says of itself when it registers (RFC 7591
@@ -56,7 +57,7 @@ func dynamicGrants() []string {
 }
 
 // limitRegister bounds the clients that register from one address.
-var limitRegister = Bucket{Key: "register", Burst: 30, Period: 3600e9}
+var limitRegister = Bucket{Key: "register", Burst: 30, Period: time.Hour}
 
 var (
 	errMetadataGrants   = fail(InvalidClientMetadata, "The grant_types must be some of authorization_code, refresh_token and device_code, with the response_types code.")

@@ -62,16 +62,9 @@ func (c *console) clientPage(g *gin.Context, problem string) (answer, error) {
 		return answer{}, err
 	}
 	if problem != "" {
-		return unfit("client", title(client), v), nil
+		return unfit("client", client.Title(), v), nil
 	}
-	return show("client", title(client), v), nil
-}
-
-func title(client authz.Client) string {
-	if client.Name != "" {
-		return client.Name
-	}
-	return client.ID
+	return show("client", client.Title(), v), nil
 }
 
 // clientForm is the form of a client, as it was filled in.
@@ -148,7 +141,7 @@ func (c *console) editClient(g *gin.Context, _ authz.Administrator) (answer, err
 		return answer{}, err
 	}
 	f, err := c.clientForm(g, client, false)
-	return show("client-form", "Change "+title(client), f), err
+	return show("client-form", "Change "+client.Title(), f), err
 }
 
 // fill sets on client what the form holds. The error has code InvalidInput.

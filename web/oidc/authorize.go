@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 
@@ -116,7 +117,7 @@ func (e *endpoints) showConsent(c *gin.Context, z authz.Authorization) error {
 		return err
 	}
 	v := consentView{Authorization: z, ReturnTo: c.Request.URL.RequestURI(), Rights: rights, Host: redirectHost(z.Request.RedirectURI)}
-	return e.show(c, respond.StatusShown, "consent", "Allow "+title(z.Request.Client.Name, z.Request.Client.ID)+"?", v)
+	return e.show(c, respond.StatusShown, "consent", "Allow "+z.Request.Client.Title()+"?", v)
 }
 
 // rights says what a client wants.
@@ -132,7 +133,7 @@ func (e *endpoints) rights(c *gin.Context, z authz.Authorization) ([]right, erro
 			return nil, err
 		}
 		for _, scope := range resource.Scopes {
-			where[scope.Name] = "use " + title(resource.Name, resource.URI)
+			where[scope.Name] = "use " + cmp.Or(resource.Name, resource.URI)
 		}
 	}
 	rights := make([]right, 0, len(z.Scope))

@@ -50,7 +50,7 @@ func (e *endpoints) device(c *gin.Context) error {
 		return err
 	}
 	v.UserCode = authz.UserCode(v.UserCode)
-	v.Client, v.Device = title(z.Request.Client.Name, z.Request.Client.ID), found.Device
+	v.Client, v.Device = z.Request.Client.Title(), found.Device
 	return e.show(c, respond.StatusShown, "device", "Connect a device", v)
 }
 

@@ -20,7 +20,7 @@ type loginView struct {
 
 // showLogin asks the user to log in for an authorization request.
 func (e *endpoints) showLogin(c *gin.Context, z authz.Authorization) error {
-	v := loginView{Client: title(z.Request.Client.Name, z.Request.Client.ID), Username: z.Request.LoginHint, ReturnTo: c.Request.URL.RequestURI()}
+	v := loginView{Client: z.Request.Client.Title(), Username: z.Request.LoginHint, ReturnTo: c.Request.URL.RequestURI()}
 	if v.Username == "" && z.Login.Known() {
 		v.Username = z.Login.User.Username
 	}
@@ -47,7 +47,7 @@ func (e *endpoints) login(c *gin.Context) error {
 		if err != nil {
 			return err
 		}
-		v.Client, v.ReturnTo = title(request.Client.Name, request.Client.ID), target
+		v.Client, v.ReturnTo = request.Client.Title(), target
 		attempt.ClientID, attempt.For = request.Client.ID, request.ID
 	} else if target, ok := page.Local(f.Text("return_to"), e.Base+accountPath, e.Base+devicePath); ok {
 		v.ReturnTo = target

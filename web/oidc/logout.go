@@ -30,7 +30,7 @@ func (e *endpoints) logout(c *gin.Context) error {
 	if request.Ask {
 		v := logoutView{Username: login.User.Username, Query: c.Request.URL.RawQuery}
 		if request.Client.ID != "" {
-			v.Client = title(request.Client.Name, request.Client.ID)
+			v.Client = request.Client.Title()
 		}
 		return e.show(c, respond.StatusShown, "logout", "Sign out?", v)
 	}

@@ -69,13 +69,5 @@ func (e *endpoints) refuse(c *gin.Context, err error) {
 
 // functions are what templates call.
 func functions() template.FuncMap {
-	return template.FuncMap{"title": title, "first": func(values url.Values, name string) string { return values.Get(name) }}
-}
-
-// title returns what people call something that may have no name.
-func title(name, id string) string {
-	if name != "" {
-		return name
-	}
-	return id
+	return template.FuncMap{"first": func(values url.Values, name string) string { return values.Get(name) }}
 }
