@@ -3,28 +3,10 @@ package authz
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 )
-
-// ClientMetadata is what a client says of itself when it registers (RFC 7591
-// section 2, and those of OpenID Connect and RFC 9449). Empty fields were not
-// sent.
-type ClientMetadata struct {
-	Name                   string
-	AuthMethod             string
-	GrantTypes             []string
-	ResponseTypes          []string
-	RedirectURIs           []string
-	PostLogoutRedirectURIs []string
-	BackchannelLogoutURI   string
-	Scope                  string
-	JWKS, JWKSURI          string
-	IDTokenAlgorithm       string
-	DPoPBound              bool
-}
 
 // RegisteredClient is a client as it learns of itself.
 type RegisteredClient struct {
@@ -51,20 +33,10 @@ type ClientRegistrations struct {
 
 const registrationTokenTag = "chrg_"
 
-// dynamicGrants are the grants that clients may register themselves for.
-func dynamicGrants() []string {
-	return []string{GrantAuthorizationCode, GrantRefreshToken, GrantDeviceCode}
-}
-
 // limitRegister bounds the clients that register from one address.
 var limitRegister = Bucket{Key: "register", Burst: 30, Period: time.Hour}
 
-var (
-	errMetadataGrants   = fail(InvalidClientMetadata, "The grant_types must be some of authorization_code, refresh_token and device_code, with the response_types code.")
-	errMetadataScope    = fail(InvalidClientMetadata, "The scope holds none that clients may register for.")
-	errMetadataRedirect = fail(InvalidRedirectURI, "A redirect URI must be https, http on a loopback host, or of a scheme such as com.example.app, without fragment, user and wildcard.")
-	errRegistration     = fail(InvalidToken, "The registration access token is not that of this client.")
-)
+var errRegistration = fail(InvalidToken, "The registration access token is not that of this client.")
 
 // Register registers a client. The error has code InvalidRedirectURI,
 // InvalidClientMetadata or, for the initial access token, InvalidToken or
@@ -126,55 +98,16 @@ func (r *ClientRegistrations) Delete(ctx context.Context, id string, token Secre
 
 // fill sets on client what the metadata says.
 func (r *ClientRegistrations) fill(ctx context.Context, client *Client, m ClientMetadata) error {
-	client.Name, client.IDTokenAlgorithm, client.DPoPBound = m.Name, m.IDTokenAlgorithm, m.DPoPBound
-	client.JWKS, client.JWKSURI, client.BackchannelLogoutURI = m.JWKS, m.JWKSURI, m.BackchannelLogoutURI
-	client.RedirectURIs, client.PostLogoutRedirectURIs = m.RedirectURIs, m.PostLogoutRedirectURIs
-	if client.AuthMethod = AuthMethod(m.AuthMethod); m.AuthMethod == "" {
-		client.AuthMethod = AuthBasic // RFC 7591 section 2
+	if m.AuthMethod == "" {
+		m.AuthMethod = string(AuthBasic) // RFC 7591 section 2
 	}
-	if client.GrantTypes = m.GrantTypes; len(m.GrantTypes) == 0 {
-		client.GrantTypes = []string{GrantAuthorizationCode}
+	if m.Privileged {
+		return errPrivileged
 	}
-	foreign := func(grant string) bool { return !slices.Contains(dynamicGrants(), grant) }
-	noCode := func(response string) bool { return response != "code" }
-	if slices.ContainsFunc(client.GrantTypes, foreign) || slices.ContainsFunc(m.ResponseTypes, noCode) {
+	if slices.ContainsFunc(m.GrantTypes, func(grant string) bool { return !slices.Contains(dynamicGrants(), grant) }) {
 		return errMetadataGrants
 	}
-	if slices.ContainsFunc(append(slices.Clone(m.RedirectURIs), m.PostLogoutRedirectURIs...), func(uri string) bool { return !validRedirectURI(uri) }) {
-		return errMetadataRedirect
-	}
-	return r.permit(ctx, client, m.Scope)
-}
-
-// permit gives the client those scopes that it asks for and strangers may have:
-// those of OpenID Connect, and of the resources that are open to such clients.
-// Without any it gets all of them.
-func (r *ClientRegistrations) permit(ctx context.Context, client *Client, scope string) error {
-	allowed := OpenIDScopes()
-	client.Resources = nil
-	for _, uri := range r.Resources {
-		resource, err := r.Service.Registry.Resource(ctx, uri)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("resource: %w", err)
-		}
-		client.Resources = append(client.Resources, uri)
-		allowed = append(allowed, resource.scope()...)
-	}
-	asked, err := ParseScope(scope)
-	if err != nil {
-		return errMetadataScope
-	}
-	if asked == nil {
-		asked = allowed
-	}
-	client.Scope = union(asked.Filter(allowed.Has), nil)
-	if len(client.Scope) == 0 {
-		return errMetadataScope
-	}
-	return nil
+	return m.fill(ctx, client, r.Service.Registry, r.Resources)
 }
 
 // metadataError translates what is wrong with a client into the code of RFC 7591

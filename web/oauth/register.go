@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
-	"unicode/utf8"
 
 	"chancery/authz"
 	"chancery/web/caller"
@@ -27,8 +25,7 @@ type Registrations interface {
 
 const registerPath = "/oauth/register"
 
-// clientDocument is a client's metadata on the wire (RFC 7591 section 2). What it
-// does not name is ignored.
+// clientDocument is a client's metadata on the wire (RFC 7591 section 2).
 type clientDocument struct {
 	RedirectURIs           []string        `json:"redirect_uris,omitempty"`
 	AuthMethod             string          `json:"token_endpoint_auth_method,omitempty"`
@@ -56,17 +53,9 @@ type clientAnswer struct {
 }
 
 var (
-	errMetadata   = &authz.Error{Code: authz.InvalidClientMetadata, Description: "The body must be one JSON object of client metadata."}
-	errPrivileged = &authz.Error{Code: authz.InvalidClientMetadata, Description: "The metadata holds what only an admin can give."}
-	errOtherID    = &authz.Error{Code: authz.InvalidClientMetadata, Description: "The client_id or client_secret is not that of the client."}
+	errMetadataBody = &authz.Error{Code: authz.InvalidClientMetadata, Description: "The body must be client metadata as JSON, in application/json."}
+	errOtherID      = &authz.Error{Code: authz.InvalidClientMetadata, Description: "The client_id or client_secret is not that of the client."}
 )
-
-// privileged are settings of a client that no client gives itself. To ask for one
-// is a mistake or an attack, and is answered as one.
-var privileged = []string{
-	"first_party", "introspect", "pkce_optional", "resources", "allowed_origins", "refresh_token_delivery", "idle_ttl", "absolute_ttl", "leeway",
-	"lost_response_window", "lost_response_budget", "client_secret_hash",
-}
 
 // MountRegistration adds the endpoints by which clients register themselves, and
 // returns what the metadata says of them.
@@ -91,7 +80,7 @@ func (e *Endpoints) MountRegistration(router gin.IRouter, registrations Registra
 }
 
 func (e *Endpoints) register(c *gin.Context, registrations Registrations) error {
-	m, _, err := readMetadata(c)
+	m, err := readMetadata(c)
 	if err != nil {
 		return err
 	}
@@ -128,14 +117,14 @@ func (e *Endpoints) updateRegistered(c *gin.Context, registrations Registrations
 	if err != nil {
 		return err
 	}
-	m, named, err := readMetadata(c)
+	m, err := readMetadata(c)
 	if err != nil {
 		return err
 	}
-	if named != c.Param("id") {
+	if m.ClientID != c.Param("id") {
 		return errOtherID // RFC 7592 section 2.2: it must be sent
 	}
-	client, err := registrations.Update(c.Request.Context(), named, token, m, caller.Device(c))
+	client, err := registrations.Update(c.Request.Context(), m.ClientID, token, m, caller.Device(c))
 	if err != nil {
 		return err
 	}
@@ -162,47 +151,20 @@ func registrationToken(c *gin.Context) (authz.Secret, error) {
 	return token.Token, err
 }
 
-// readMetadata reads the metadata of a client, and which one it says it is.
-func readMetadata(c *gin.Context) (m authz.ClientMetadata, clientID string, err error) {
+// readMetadata reads the metadata of a client.
+func readMetadata(c *gin.Context) (authz.ClientMetadata, error) {
 	if c.ContentType() != "application/json" {
-		return m, "", errMetadata
+		return authz.ClientMetadata{}, errMetadataBody
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return m, "", respond.ErrTooLarge
+		return authz.ClientMetadata{}, respond.ErrTooLarge
 	}
-	// Names are compared as they are.
-	var members map[string]json.RawMessage
-	if err != nil || json.Unmarshal(data, &members) != nil || members == nil {
-		return m, "", errMetadata
+	if err != nil {
+		return authz.ClientMetadata{}, errMetadataBody
 	}
-	for _, name := range privileged {
-		if _, ok := members[name]; ok {
-			return m, "", errPrivileged
-		}
-	}
-	var d clientDocument
-	for name, into := range map[string]any{
-		"redirect_uris": &d.RedirectURIs, "token_endpoint_auth_method": &d.AuthMethod, "grant_types": &d.GrantTypes, "response_types": &d.ResponseTypes,
-		"client_name": &d.Name, "scope": &d.Scope, "jwks": &d.JWKS, "jwks_uri": &d.JWKSURI, "id_token_signed_response_alg": &d.IDTokenAlgorithm,
-		"post_logout_redirect_uris": &d.PostLogoutRedirectURIs, "backchannel_logout_uri": &d.BackchannelLogoutURI, "dpop_bound_access_tokens": &d.DPoPBound,
-		"client_id": &clientID,
-	} {
-		if value, ok := members[name]; ok && json.Unmarshal(value, into) != nil {
-			return m, "", errMetadata
-		}
-	}
-	m = authz.ClientMetadata{
-		Name: d.Name, AuthMethod: d.AuthMethod, GrantTypes: d.GrantTypes, ResponseTypes: d.ResponseTypes, RedirectURIs: d.RedirectURIs,
-		PostLogoutRedirectURIs: d.PostLogoutRedirectURIs, BackchannelLogoutURI: d.BackchannelLogoutURI, Scope: d.Scope, JWKS: string(d.JWKS), JWKSURI: d.JWKSURI,
-		IDTokenAlgorithm: d.IDTokenAlgorithm, DPoPBound: d.DPoPBound,
-	}
-	texts := slices.Concat([]string{m.Name, m.Scope, m.JWKS, clientID}, m.RedirectURIs, m.PostLogoutRedirectURIs)
-	if slices.ContainsFunc(texts, func(text string) bool { return !utf8.ValidString(text) }) {
-		return m, "", errMetadata
-	}
-	return m, clientID, nil
+	return authz.ReadClientMetadata(data)
 }
 
 // answerClient tells a client of its registration.
