@@ -2,11 +2,11 @@ package admin
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"time"
 
 	"chancery/authz"
+	"chancery/web/segment"
 )
 
 // Resource is a resource server as admins see it.
@@ -31,7 +31,7 @@ type ResourceScope struct {
 // NewResource returns the resource as admins see it.
 func NewResource(r authz.Resource) Resource {
 	v := Resource{
-		ID: resourceID(r.URI), URI: r.URI, Name: r.Name, Algorithm: r.Algorithm, Scopes: []ResourceScope{}, Builtin: r.CreatedAt.IsZero(),
+		ID: segment.OfURI(r.URI), URI: r.URI, Name: r.Name, Algorithm: r.Algorithm, Scopes: []ResourceScope{}, Builtin: r.CreatedAt.IsZero(),
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 	if r.AccessTokenTTL > 0 {
@@ -42,8 +42,6 @@ func NewResource(r authz.Resource) Resource {
 	}
 	return v
 }
-
-func resourceID(uri string) string { return base64.RawURLEncoding.EncodeToString([]byte(uri)) }
 
 // ResourceChange is what may be said of a resource; what is absent stays as it
 // is.
@@ -82,13 +80,12 @@ type ResourcePath struct {
 
 var errNoResource = &authz.Error{Code: authz.NotFound, Description: "There is no such resource."}
 
-// uri is the inverse of resourceID.
 func (p ResourcePath) uri() (string, error) {
-	uri, err := base64.RawURLEncoding.DecodeString(p.ID)
-	if err != nil || !authz.PlainText(string(uri)) {
+	uri, ok := segment.URI(p.ID)
+	if !ok || !authz.PlainText(uri) {
 		return "", errNoResource
 	}
-	return string(uri), nil
+	return uri, nil
 }
 
 // resourceOutput is one resource.

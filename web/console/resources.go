@@ -1,13 +1,13 @@
 package console
 
 import (
-	"encoding/base64"
 	"slices"
 	"strconv"
 	"strings"
 
 	"chancery/authz"
 	"chancery/web/page"
+	"chancery/web/segment"
 
 	"github.com/gin-gonic/gin"
 )
@@ -20,7 +20,7 @@ type resourceRow struct {
 }
 
 func newResourceRow(r authz.Resource) resourceRow {
-	return resourceRow{Resource: r, ID: base64.RawURLEncoding.EncodeToString([]byte(r.URI)), Builtin: r.CreatedAt.IsZero()}
+	return resourceRow{Resource: r, ID: segment.OfURI(r.URI), Builtin: r.CreatedAt.IsZero()}
 }
 
 func (c *console) resources(g *gin.Context, _ authz.Administrator) (answer, error) {
@@ -67,11 +67,11 @@ var errNoResource = &authz.Error{Code: authz.NotFound, Description: "There is no
 
 // resourceURI returns the resource that the path names.
 func resourceURI(g *gin.Context) (string, error) {
-	uri, err := base64.RawURLEncoding.DecodeString(g.Param("id"))
-	if err != nil || !page.Usable(string(uri)) {
+	uri, ok := segment.URI(g.Param("id"))
+	if !ok || !page.Usable(uri) {
 		return "", errNoResource
 	}
-	return string(uri), nil
+	return uri, nil
 }
 
 func (c *console) resource(g *gin.Context, _ authz.Administrator) (answer, error) {
