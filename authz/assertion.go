@@ -19,10 +19,8 @@ type ClientKeys interface {
 	// Verify returns the "typ" header and the payload of a compact JWS that a key
 	// of the set (RFC 7517) has signed; any error means that none has.
 	Verify(jwks []byte, token string) (typ string, payload []byte, err error)
-	// Fetch returns the set at a client's address, which may be a copy of some
-	// minutes ago unless it is to be fresh. A fresh one is not fetched more often
-	// than once a minute.
-	Fetch(ctx context.Context, uri string, fresh bool) ([]byte, error)
+	// The sets that clients publish.
+	DocumentSource
 }
 
 // UsedStore remembers what may be presented once alone.
@@ -127,22 +125,34 @@ func (s *Service) verifyAssertion(ctx context.Context, client Client, token Secr
 		return nil, errInvalidClient
 	}
 	for _, fresh := range []bool{false, true} {
-		jwks := []byte(client.JWKS)
-		if client.JWKSURI != "" {
-			var err error
-			if jwks, err = s.ClientKeys.Fetch(ctx, client.JWKSURI, fresh); err != nil {
-				return nil, &Error{Code: InvalidClient, Description: errInvalidClient.Description, Err: err}
-			}
+		jwks, err := s.keysOf(ctx, client, fresh)
+		if err != nil {
+			return nil, &Error{Code: InvalidClient, Description: errInvalidClient.Description, Err: err}
 		}
 		typ, payload, err := s.ClientKeys.Verify(jwks, token.Reveal())
 		if err == nil && slices.Contains([]string{"", "jwt", "client-authentication+jwt"}, strings.ToLower(typ)) {
 			return payload, nil
 		}
-		if client.JWKSURI == "" {
-			break
-		}
 	}
 	return nil, errInvalidClient
+}
+
+// keysOf returns the key set of a client: an empty one if a fresh set is wanted of
+// a client that publishes none.
+func (s *Service) keysOf(ctx context.Context, client Client, fresh bool) ([]byte, error) {
+	if fresh && client.Origin == OriginDocument && s.Documents != nil {
+		var err error
+		if client, err = s.Documents.Client(ctx, client.ID, true); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case client.JWKSURI != "":
+		return s.ClientKeys.Fetch(ctx, client.JWKSURI, fresh)
+	case fresh && client.Origin != OriginDocument:
+		return nil, nil
+	}
+	return []byte(client.JWKS), nil
 }
 
 // maxJWKS bounds the key set of a client in bytes.

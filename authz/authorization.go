@@ -156,6 +156,9 @@ func (a *Authorizations) Issue(ctx context.Context, z Authorization) (Authorizat
 		Hash: HashSecret(code), Grant: z.grant(), RedirectURI: z.Request.RedirectURI, Challenge: z.Request.Challenge, Nonce: z.Request.Nonce,
 		CreatedAt: now, ExpiresAt: now.Add(AuthorizationCodeTTL),
 	}
+	if err := a.Service.keepClient(ctx, z.Request.Client); err != nil {
+		return AuthorizationAnswer{}, err
+	}
 	err := a.Store.InsertCode(ctx, stored, z.Request.Pushed)
 	if errors.Is(err, ErrConflict) {
 		return AuthorizationAnswer{}, errPushed

@@ -136,9 +136,9 @@ func (a *Authorizations) readAddress(ctx context.Context, r *AuthorizationReques
 			return errRepeatedParameter
 		}
 	}
-	client, err := a.Service.Registry.Client(ctx, values.Get("client_id"))
+	client, err := a.Service.client(ctx, values.Get("client_id"))
 	if errors.Is(err, ErrNotFound) || (err == nil && !client.DisabledAt.IsZero()) {
-		return errUnknownClient
+		return &Error{Code: errUnknownClient.Code, Description: errUnknownClient.Description, Err: err}
 	}
 	if err != nil {
 		return fmt.Errorf("client: %w", err)

@@ -62,8 +62,8 @@ type Client struct {
 	// that is.
 	JWKS    string
 	JWKSURI string
-	// Origin is how the client came to be: "" for one that an admin registered, or
-	// OriginDynamic.
+	// Origin is how the client came to be: "" for one that an admin registered,
+	// OriginDynamic or OriginDocument.
 	Origin string
 	// RegistrationToken is the hash of what lets a client that registered itself
 	// change its registration (RFC 7592).
@@ -188,10 +188,17 @@ var (
 	hostForm = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]{1,5})?$|^\[[0-9a-f:]+\](:[0-9]{1,5})?$`)
 )
 
+// validClientID reports whether any client could have the id.
+func validClientID(id string) bool { return clientIDForm.MatchString(id) || documentURL(id) }
+
 // Validate reports what is wrong with c by itself, as an *Error of code
 // InvalidInput. Whether its resources exist is the registry's to say.
 func (c Client) Validate() error {
-	if !clientIDForm.MatchString(c.ID) || strings.HasPrefix(c.ID, userIDPrefix) {
+	if c.Origin == OriginDocument {
+		if !documentURL(c.ID) {
+			return invalidInput("client id %q: want the URL of a document, https or http on a loopback host, with a path and without fragment and user", c.ID)
+		}
+	} else if !clientIDForm.MatchString(c.ID) || strings.HasPrefix(c.ID, userIDPrefix) {
 		return invalidInput("client id %q: want 1 to 128 letters, digits, '.', '_', '~', '-', not beginning with %s", c.ID, userIDPrefix)
 	}
 	if len(c.Name) > 200 || !PlainText(c.Name) {
@@ -220,8 +227,8 @@ func (c Client) Validate() error {
 			}
 		}
 	}
-	if c.Origin == OriginDynamic && (c.FirstParty || c.Introspect || slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return !slices.Contains(dynamicGrants(), grant) })) {
-		return invalidInput("a client that has registered itself: want it neither first-party nor to introspect, with the grants %s alone", strings.Join(dynamicGrants(), ", "))
+	if c.Origin != "" && (c.FirstParty || c.Introspect || slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return !slices.Contains(dynamicGrants(), grant) })) {
+		return invalidInput("a client that no admin has registered: want it neither first-party nor to introspect, with the grants %s alone", strings.Join(dynamicGrants(), ", "))
 	}
 	if err := c.validateRedirects(); err != nil {
 		return err

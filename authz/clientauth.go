@@ -45,7 +45,7 @@ var errInvalidClient = fail(InvalidClient, "Client authentication failed.")
 // errInvalidClient for an unknown or disabled client, a wrong secret and a
 // method that the client is not registered for alike.
 func (s *Service) authenticate(ctx context.Context, credentials Credentials) (Client, error) {
-	client, err := s.Registry.Client(ctx, credentials.ClientID)
+	client, err := s.storedClient(ctx, credentials.ClientID)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Client{}, err
 	}

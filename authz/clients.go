@@ -108,9 +108,9 @@ func (c *Clients) prepare(ctx context.Context, client Client) (Client, Secret, e
 }
 
 // status returns a fresh status-list entry for the tokens that the client gets
-// for itself; a public client gets none.
+// for itself; a client that gets none has none.
 func (c *Clients) status(ctx context.Context, client Client) (StatusRef, error) {
-	if client.Public() {
+	if client.Public() || client.Origin == OriginDocument {
 		return StatusRef{}, nil
 	}
 	return c.Indexes.Client(ctx)
@@ -148,7 +148,7 @@ func (c *Clients) validate(ctx context.Context, client Client) error {
 func (c *Clients) Find(ctx context.Context, id string) (Client, error) {
 	var client Client
 	err := ErrNotFound
-	if clientIDForm.MatchString(id) {
+	if validClientID(id) {
 		client, err = c.Store.Client(ctx, id)
 	}
 	if err != nil {
@@ -209,6 +209,9 @@ func (c *Clients) checkUpdate(ctx context.Context, before, after Client) error {
 		if err := c.validate(ctx, after); err != nil {
 			return err
 		}
+	}
+	if after.Origin == OriginDocument {
+		return nil
 	}
 	if after.Public() != before.Public() {
 		return invalidInput("a client cannot change between public and confidential")

@@ -69,6 +69,9 @@ func (a *Authorizations) consent(ctx context.Context, userID, clientID string) (
 
 // remember stores that the user allows what is asked for.
 func (a *Authorizations) remember(ctx context.Context, z Authorization, device Device) error {
+	if err := a.Service.keepClient(ctx, z.Request.Client); err != nil {
+		return err
+	}
 	before, err := a.consent(ctx, z.Login.User.ID, z.Request.Client.ID)
 	if err != nil {
 		return err

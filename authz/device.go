@@ -179,7 +179,7 @@ func (a *Authorizations) deviceOf(ctx context.Context, login BrowserLogin, userC
 	if err != nil {
 		return DeviceGrant{}, Authorization{}, fmt.Errorf("device: %w", err)
 	}
-	client, err := a.Service.Registry.Client(ctx, device.ClientID)
+	client, err := a.Service.client(ctx, device.ClientID)
 	if errors.Is(err, ErrNotFound) || (err == nil && !client.DisabledAt.IsZero()) {
 		return DeviceGrant{}, Authorization{}, errUserCode
 	}

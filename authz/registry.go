@@ -73,7 +73,7 @@ func (r *Registry) Invalidate() { r.epoch.Add(1) }
 // Client returns the client with the id. The error is ErrNotFound, or what
 // the store answered.
 func (r *Registry) Client(ctx context.Context, id string) (Client, error) {
-	if !clientIDForm.MatchString(id) {
+	if !validClientID(id) {
 		return Client{}, ErrNotFound
 	}
 	load := otter.LoaderFunc[clientKey, *Client](func(ctx context.Context, key clientKey) (*Client, error) {

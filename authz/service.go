@@ -44,7 +44,7 @@ type Settings struct {
 }
 
 // Service answers the token, revocation and introspection endpoints. All
-// fields but Throttle and Observer must be set; it is safe for concurrent use.
+// fields but Documents, Throttle and Observer must be set; it is safe for concurrent use.
 type Service struct {
 	Settings
 	// Now is the one clock (UTC).
@@ -57,6 +57,8 @@ type Service struct {
 	Sessions *Sessions
 	Denylist DenyStore
 	Used     UsedStore
+	// Documents finds clients that publish what they are; nil lets none in.
+	Documents *ClientDocuments
 	// ClientKeys checks the signatures of clients.
 	ClientKeys ClientKeys
 	Proofs     ProofVerifier

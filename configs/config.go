@@ -65,10 +65,12 @@ type Browser struct {
 }
 
 // ClientRegistration says whether clients may register themselves (RFC 7591):
-// "off", "token" for those with an initial access token, or "open". Resources are
-// those that they may ask for.
+// "off", "token" for those with an initial access token, or "open". Documents lets
+// those in that publish what they are at the URL which is their id. Resources are
+// those that either may ask for.
 type ClientRegistration struct {
 	Mode      string   `koanf:"mode"`
+	Documents bool     `koanf:"documents"`
 	Resources []string `koanf:"resources"`
 }
 

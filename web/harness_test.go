@@ -63,6 +63,7 @@ type server struct {
 	// them was fetched; fetches says of each fetch whether it was to be fresh.
 	published, copied map[string]string
 	fetches           []bool
+	fetching          sync.Mutex
 	proofs            verify.Proofs
 }
 
@@ -113,6 +114,8 @@ type options struct {
 	adminApart         bool
 	// clientRegistration is "", "token" or "open".
 	clientRegistration string
+	// clientDocuments lets clients in that publish what they are.
+	clientDocuments bool
 }
 
 // newServer returns a server with these clients:
@@ -156,6 +159,9 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		Settings: settings, Now: s.clock.Now, Registry: registry, Logins: s.store, Codes: s.store, Devices: s.store, Families: s.store, Sessions: sessions, Denylist: s.store,
 		Indexes: indexes, Events: s.store, Refreshes: refreshes, Passwords: hasher, Signer: s.rotator.Ring, Throttle: throttle,
 	}
+	if o.clientDocuments {
+		s.service.Documents = &authz.ClientDocuments{Source: s, Clients: s.clients, Resources: []string{apiURI}}
+	}
 	s.service.Used, s.service.ClientKeys, s.service.Proofs = s.store, s, s
 	s.register()
 	registry.Invalidate()
@@ -176,10 +182,10 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		registrations = &authz.ClientRegistrations{Service: s.service, Clients: s.clients, Open: o.clientRegistration == "open", Resources: []string{apiURI}}
 	}
 	s.handler, err = web.New(web.Options{
-		ClientRegistrations: registrations,
-		Authorizations:      &authz.Authorizations{Service: s.service, Store: s.store, Consents: s.store, Devices: s.store},
-		Browsers:            &authz.Browsers{Service: s.service, Store: s.store, Policy: authz.BrowserPolicy{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour}},
-		ConsoleSessions:     s.sessions, Administration: s.admin, AdminApart: o.adminApart,
+		ClientRegistrations: registrations, ClientDocuments: o.clientDocuments,
+		Authorizations:  &authz.Authorizations{Service: s.service, Store: s.store, Consents: s.store, Devices: s.store},
+		Browsers:        &authz.Browsers{Service: s.service, Store: s.store, Policy: authz.BrowserPolicy{IdleTTL: 12 * time.Hour, AbsoluteTTL: 168 * time.Hour}},
+		ConsoleSessions: s.sessions, Administration: s.admin, AdminApart: o.adminApart,
 		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,
 		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant, AssertionAlgorithms: keys.ForeignAlgorithms(), ProofAlgorithms: verify.Algorithms(),
 		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,
@@ -206,6 +212,8 @@ func (s *server) Prove(text, method, uri, accessToken string) (string, error) {
 
 // Fetch implements authz.ClientKeys.
 func (s *server) Fetch(_ context.Context, uri string, fresh bool) ([]byte, error) {
+	s.fetching.Lock()
+	defer s.fetching.Unlock()
 	s.fetches = append(s.fetches, fresh)
 	if jwks, ok := s.published[uri]; ok && (fresh || s.copied[uri] == "") {
 		s.copied[uri] = jwks

@@ -56,6 +56,8 @@ type Options struct {
 	Browsers       *authz.Browsers
 	// ClientRegistrations lets clients register themselves; nil lets none.
 	ClientRegistrations *authz.ClientRegistrations
+	// ClientDocuments says that clients are let in that publish what they are.
+	ClientDocuments bool
 	// Registry answers for clients' origins and the registered resources.
 	Registry *authz.Registry
 	// Administration is what the admin API and the console work on.
@@ -191,6 +193,9 @@ func (m *mounting) mountPublic(s *site) (*wellknown.Documents, error) {
 	members := endpoints.Mount(s.router)
 	if o.ClientRegistrations != nil {
 		maps.Copy(members, endpoints.MountRegistration(s.router, o.ClientRegistrations))
+	}
+	if o.ClientDocuments {
+		members["client_id_metadata_document_supported"] = true
 	}
 	statuses := &status.Endpoints{
 		Issuer: o.Issuer, Lists: o.StatusLists, Stream: o.StatusStream, Client: endpoints.Client, Respond: m.respond, TTL: o.StatusTTL, Now: o.Now,

@@ -130,8 +130,8 @@ func (s *server) mount(ctx context.Context, throttle *authz.Throttle) error {
 	}
 	s.web, err = web.New(web.Options{
 		AdminApart: s.config.Admin.Listen != "", Metrics: metrics, Observer: s.metrics, Tracer: s.tracing.Provider(),
-		ClientRegistrations: registrations,
-		Authorizations:      &authz.Authorizations{Service: service, Store: s.db, Consents: s.db, Devices: s.db},
+		ClientRegistrations: registrations, ClientDocuments: service.Documents != nil,
+		Authorizations: &authz.Authorizations{Service: service, Store: s.db, Consents: s.db, Devices: s.db},
 		Browsers: &authz.Browsers{
 			Service: service, Store: s.db, Policy: authz.BrowserPolicy{IdleTTL: s.config.Browser.IdleTTL, AbsoluteTTL: s.config.Browser.AbsoluteTTL},
 		},
@@ -166,9 +166,14 @@ func (s *server) service(throttle *authz.Throttle) (*authz.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	published := outbound.NewDocuments(s.outbound, s.clock.Now)
+	var documents *authz.ClientDocuments
+	if c := s.config.ClientRegistration; c.Documents {
+		documents = &authz.ClientDocuments{Source: published, Clients: s.clients(), Resources: c.Resources}
+	}
 	return &authz.Service{
 		Settings: s.settings, Now: s.clock.Now, Registry: s.registry, Logins: s.db, Codes: s.db, Devices: s.db, Families: s.db, Sessions: s.sessions, Denylist: s.db,
-		Used: s.db, Proofs: &proofs{now: s.clock.Now}, ClientKeys: clientKeys{outbound.NewDocuments(s.outbound, s.clock.Now)},
+		Used: s.db, Proofs: &proofs{now: s.clock.Now}, ClientKeys: clientKeys{published}, Documents: documents,
 		Indexes: s.indexes, Events: s.events, Refreshes: refreshes, Passwords: s.hasher, Signer: s.metrics.Signer(s.rotator.Ring),
 		Throttle: throttle, Observer: observers{s.activity, s.metrics},
 	}, nil

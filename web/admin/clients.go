@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/web/segment"
 )
 
 // Client is a client as admins see it. Names are those of RFC 7591 where it
@@ -20,6 +21,7 @@ type Client struct {
 	Name                   string       `json:"client_name,omitempty" example:"Shop"`
 	Type                   string       `json:"type" enum:"public,confidential" example:"public"`
 	AuthMethod             string       `json:"token_endpoint_auth_method" example:"none"`
+	Origin                 string       `json:"origin,omitempty" enum:"dynamic,document" doc:"How it came to be without an admin: dynamic registered itself, document publishes at its id what it is." example:"dynamic"`
 	FirstParty             bool         `json:"first_party" doc:"It is ours: it may use the password grant and the account API."`
 	Introspect             bool         `json:"introspect" doc:"It may introspect access tokens for its resources."`
 	GrantTypes             []string     `json:"grant_types" example:"[\"password\", \"refresh_token\"]"`
@@ -72,7 +74,7 @@ type SecretTime struct {
 // been made.
 func NewClient(client authz.Client, secret authz.Secret) Client {
 	v := Client{
-		ID: client.ID, Secret: secret.Reveal(), Name: client.Name, Type: "confidential", AuthMethod: string(client.AuthMethod),
+		ID: client.ID, Secret: secret.Reveal(), Name: client.Name, Type: "confidential", Origin: client.Origin, AuthMethod: string(client.AuthMethod),
 		FirstParty: client.FirstParty, Introspect: client.Introspect, GrantTypes: list(client.GrantTypes), Scope: client.Scope.String(),
 		Resources: list(client.Resources), AllowedOrigins: list(client.AllowedOrigins),
 		RedirectURIs: list(client.RedirectURIs), PostLogoutRedirectURIs: list(client.PostLogoutRedirectURIs),
@@ -213,8 +215,10 @@ func set[T any](into *T, value *T) {
 
 // ClientPath names a client.
 type ClientPath struct {
-	ClientID string `path:"client_id" maxLength:"128" example:"shop"`
+	Segment string `path:"client_id" maxLength:"350" doc:"The id; for an id that is a URL, a tilde and the URL in base64url." example:"shop"`
 }
+
+func (p ClientPath) clientID() string { return segment.Client(p.Segment) }
 
 // clientOutput is one client.
 type clientOutput struct {
@@ -251,7 +255,7 @@ func (e *Endpoints) mountClients() {
 	type getInput struct{ ClientPath }
 	register(e, operation{id: "getClient", method: http.MethodGet, path: "/clients/{client_id}", tag: tagName, summary: "Show a client", errors: []int{http.StatusNotFound}},
 		func(ctx context.Context, _ authz.Administrator, in *getInput) (*clientOutput, error) {
-			client, err := e.Administration.Clients.Find(ctx, in.ClientID)
+			client, err := e.Administration.Clients.Find(ctx, in.clientID())
 			if err != nil {
 				return nil, err
 			}
@@ -274,10 +278,10 @@ func (e *Endpoints) mountClients() {
 		id: "revokeClientSessions", method: http.MethodPost, path: "/clients/{client_id}/revoke-sessions", tag: tagName, errors: []int{http.StatusNotFound},
 		summary: "End every session of a client",
 	}, func(ctx context.Context, admin authz.Administrator, in *getInput) (*revokedOutput, error) {
-		if _, err := e.Administration.Clients.Find(ctx, in.ClientID); err != nil {
+		if _, err := e.Administration.Clients.Find(ctx, in.clientID()); err != nil {
 			return nil, err
 		}
-		return e.revoke(ctx, admin, authz.Ending{ClientID: in.ClientID})
+		return e.revoke(ctx, admin, authz.Ending{ClientID: in.clientID()})
 	})
 }
 
@@ -314,7 +318,7 @@ func (e *Endpoints) createClient(ctx context.Context, admin authz.Administrator,
 		return nil, err
 	}
 	out := newClientOutput(created, secret)
-	out.Location = e.Issuer + "/admin/v1/clients/" + created.ID
+	out.Location = e.Issuer + "/admin/v1/clients/" + segment.OfClient(created.ID)
 	return out, nil
 }
 
@@ -330,7 +334,7 @@ type updateClientInput struct {
 func (e *Endpoints) updateClient(ctx context.Context, admin authz.Administrator, in *updateClientInput) (*clientOutput, error) {
 	ctx, cancel := authz.Unhurried(ctx)
 	defer cancel()
-	client, err := e.Administration.ClientsBy(admin).Update(ctx, in.ClientID, func(client *authz.Client) error {
+	client, err := e.Administration.ClientsBy(admin).Update(ctx, in.clientID(), func(client *authz.Client) error {
 		if err := in.check(tag(client.Version)); err != nil {
 			return err
 		}
@@ -358,11 +362,11 @@ func (e *Endpoints) rotateSecret(ctx context.Context, admin authz.Administrator,
 	if err != nil {
 		return nil, err
 	}
-	clients, err := e.clients(ctx, admin, in.ClientID, in.IfMatch)
+	clients, err := e.clients(ctx, admin, in.clientID(), in.IfMatch)
 	if err != nil {
 		return nil, err
 	}
-	client, secret, err := clients.RotateSecret(ctx, in.ClientID, *overlap)
+	client, secret, err := clients.RotateSecret(ctx, in.clientID(), *overlap)
 	if err != nil {
 		return nil, err
 	}
@@ -375,13 +379,13 @@ type deleteClientInput struct {
 }
 
 func (e *Endpoints) deleteClient(ctx context.Context, admin authz.Administrator, in *deleteClientInput) (*none, error) {
-	clients, err := e.clients(ctx, admin, in.ClientID, in.IfMatch)
+	clients, err := e.clients(ctx, admin, in.clientID(), in.IfMatch)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := authz.Unhurried(ctx)
 	defer cancel()
-	return nil, clients.Delete(ctx, in.ClientID)
+	return nil, clients.Delete(ctx, in.clientID())
 }
 
 // sorted returns the words in order, each once.

@@ -59,7 +59,7 @@ func NewEvent(e authz.Event) Event {
 type EventQuery struct {
 	Kind      string    `query:"kind" maxLength:"40" doc:"Those of this kind." example:"user_banned"`
 	UserID    string    `query:"user_id" maxLength:"64" doc:"Those about this user." example:"usr_5b0c1fd1-6f2a-4f0e-9a51-0f1e64f5ce0e"`
-	ClientID  string    `query:"client_id" maxLength:"128" doc:"Those about this client." example:"shop"`
+	ClientID  string    `query:"client_id" maxLength:"255" doc:"Those about this client." example:"shop"`
 	SessionID string    `query:"session_id" maxLength:"64" doc:"The timeline of this session." example:"0a8f5ac2-6c1c-4b7c-8c5c-6f6ac6b3f0a1"`
 	Actor     string    `query:"actor" maxLength:"128" doc:"Those that this user, client or cli has caused." example:"cli"`
 	Target    string    `query:"target" maxLength:"512" doc:"Those about this resource or key." example:"https://api.example"`

@@ -71,7 +71,7 @@ func (e *Endpoints) revoke(ctx context.Context, admin authz.Administrator, endin
 type listSessionsInput struct {
 	PageQuery
 	UserID   string `query:"user_id" maxLength:"64" doc:"Those of this user." example:"usr_5b0c1fd1-6f2a-4f0e-9a51-0f1e64f5ce0e"`
-	ClientID string `query:"client_id" maxLength:"128" doc:"Those of this client." example:"shop"`
+	ClientID string `query:"client_id" maxLength:"255" doc:"Those of this client." example:"shop"`
 	Address  string `query:"address" maxLength:"64" doc:"Those last used from this address, or from this /64 of IPv6." example:"192.0.2.1"`
 	State    string `query:"state" enum:"live,revoked,expired" doc:"Those of this state." example:"live"`
 }

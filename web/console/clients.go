@@ -7,6 +7,7 @@ import (
 
 	"chancery/authz"
 	"chancery/web/cursor"
+	"chancery/web/segment"
 
 	"github.com/gin-gonic/gin"
 )
@@ -36,6 +37,12 @@ func (c *console) clients(g *gin.Context, _ authz.Administrator) (answer, error)
 	return show("clients", "Clients", v), nil
 }
 
+// clientID returns the id of the client that the path names.
+func clientID(g *gin.Context) string { return segment.Client(g.Param("id")) }
+
+// clientPath returns the page of a client.
+func clientPath(id string) string { return "/console/clients/" + segment.OfClient(id) }
+
 // clientView is what the page of a client shows.
 type clientView struct {
 	authz.Client
@@ -50,7 +57,7 @@ func (c *console) client(g *gin.Context, _ authz.Administrator) (answer, error) 
 
 func (c *console) clientPage(g *gin.Context, problem string) (answer, error) {
 	ctx := g.Request.Context()
-	client, err := c.Clients.Find(ctx, g.Param("id"))
+	client, err := c.Clients.Find(ctx, clientID(g))
 	if err != nil {
 		return answer{}, err
 	}
@@ -136,7 +143,7 @@ func (c *console) newClient(g *gin.Context, _ authz.Administrator) (answer, erro
 }
 
 func (c *console) editClient(g *gin.Context, _ authz.Administrator) (answer, error) {
-	client, err := c.Clients.Find(g.Request.Context(), g.Param("id"))
+	client, err := c.Clients.Find(g.Request.Context(), clientID(g))
 	if err != nil {
 		return answer{}, err
 	}
@@ -223,7 +230,7 @@ func (c *console) createClient(g *gin.Context, admin authz.Administrator) (answe
 		return answer{}, err
 	}
 	if secret == "" {
-		return done("/console/clients/"+created.ID, "Registered %s.", created.ID), nil
+		return done(clientPath(created.ID), "Registered %s.", created.ID), nil
 	}
 	return show("secret", "The secret of "+created.ID, secretView{created, secret.Reveal(), c.Issuer}), nil
 }
@@ -233,7 +240,7 @@ func (c *console) updateClient(g *gin.Context, admin authz.Administrator) (answe
 	if err != nil {
 		return answer{}, err
 	}
-	id, filled := g.Param("id"), authz.Client{}
+	id, filled := clientID(g), authz.Client{}
 	_, err = c.ClientsBy(admin).Update(g.Request.Context(), id, func(client *authz.Client) error {
 		if version := f.Text("version"); version != strconv.FormatInt(client.Version, 10) {
 			return &authz.Error{Code: authz.Changed, Description: "Somebody else has changed the client meanwhile. Your changes are below; look at theirs before you send them again."}
@@ -257,7 +264,7 @@ func (c *console) updateClient(g *gin.Context, admin authz.Administrator) (answe
 	if err != nil {
 		return answer{}, err
 	}
-	return done("/console/clients/"+id, "The client is changed."), nil
+	return done(clientPath(id), "The client is changed."), nil
 }
 
 func (c *console) rotateSecret(g *gin.Context, admin authz.Administrator) (answer, error) {
@@ -271,7 +278,7 @@ func (c *console) rotateSecret(g *gin.Context, admin authz.Administrator) (answe
 	}
 	client, secret := authz.Client{}, authz.Secret("")
 	if err == nil {
-		client, secret, err = c.ClientsBy(admin).RotateSecret(g.Request.Context(), g.Param("id"), *overlap)
+		client, secret, err = c.ClientsBy(admin).RotateSecret(g.Request.Context(), clientID(g), *overlap)
 	}
 	if problem, ok := problemOf(err); ok && authz.CodeOf(err) != authz.NotFound {
 		return c.clientPage(g, problem)
@@ -290,19 +297,19 @@ func (c *console) disableClient(disabled bool) func(*gin.Context, authz.Administ
 	return func(g *gin.Context, admin authz.Administrator) (answer, error) {
 		ctx, cancel := authz.Unhurried(g.Request.Context())
 		defer cancel()
-		client, err := c.ClientsBy(admin).Update(ctx, g.Param("id"), func(client *authz.Client) error {
+		client, err := c.ClientsBy(admin).Update(ctx, clientID(g), func(client *authz.Client) error {
 			client.Disable(disabled, c.Now())
 			return nil
 		})
 		if err != nil {
 			return answer{}, err
 		}
-		return done("/console/clients/"+client.ID, "%s", word), nil
+		return done(clientPath(client.ID), "%s", word), nil
 	}
 }
 
 func (c *console) revokeClient(g *gin.Context, admin authz.Administrator) (answer, error) {
-	client, err := c.Clients.Find(g.Request.Context(), g.Param("id"))
+	client, err := c.Clients.Find(g.Request.Context(), clientID(g))
 	if err != nil {
 		return answer{}, err
 	}
@@ -310,7 +317,7 @@ func (c *console) revokeClient(g *gin.Context, admin authz.Administrator) (answe
 	if err != nil {
 		return answer{}, err
 	}
-	return done("/console/clients/"+client.ID, "Ended %s.", plural(n, "session", "sessions")), nil
+	return done(clientPath(client.ID), "Ended %s.", plural(n, "session", "sessions")), nil
 }
 
 func (c *console) deleteClient(g *gin.Context, admin authz.Administrator) (answer, error) {
@@ -318,7 +325,7 @@ func (c *console) deleteClient(g *gin.Context, admin authz.Administrator) (answe
 	if err != nil {
 		return answer{}, err
 	}
-	id := g.Param("id")
+	id := clientID(g)
 	if f.Text("confirm") != id {
 		return c.clientPage(g, "Type the client id to confirm. Nothing was deleted.")
 	}

@@ -13,6 +13,7 @@ import (
 	"chancery/authz"
 	"chancery/web/page"
 	"chancery/web/respond"
+	"chancery/web/segment"
 
 	"github.com/gin-gonic/gin"
 )
@@ -131,6 +132,7 @@ func functions() template.FuncMap {
 		"why":      why,
 		"duration": durationText,
 		"agent":    agent,
+		"segment":  segment.OfClient,
 		"under":    strings.HasPrefix,
 		"many":     plural,
 		"kind2":    func(cause authz.Cause) string { return strings.ReplaceAll(string(cause), "_", " ") },

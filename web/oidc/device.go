@@ -14,7 +14,9 @@ import (
 type deviceView struct {
 	UserCode, Problem string
 	// Client is what the device runs, "" while there is no code.
-	Client   string
+	Client string
+	// Host is that of a client that is known by a URL.
+	Host     string
 	Username string
 	Rights   []right
 	Device   authz.Device
@@ -50,7 +52,7 @@ func (e *endpoints) device(c *gin.Context) error {
 		return err
 	}
 	v.UserCode = authz.UserCode(v.UserCode)
-	v.Client, v.Device = z.Request.Client.Title(), found.Device
+	v.Client, v.Host, v.Device = z.Request.Client.Title(), z.Request.Client.HostOf(), found.Device
 	return e.show(c, respond.StatusShown, "device", "Connect a device", v)
 }
 

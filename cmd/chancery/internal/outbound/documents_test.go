@@ -1,9 +1,11 @@
 package outbound_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,6 +56,20 @@ func TestDocuments(t *testing.T) {
 	status.Store(http.StatusOK)
 	now = now.Add(time.Minute)
 	want("when it is back", false, "document", 4)
+	// One host is not asked for more than so many documents a minute; a copy of any
+	// age does meanwhile.
+	now = now.Add(time.Hour)
+	for i := range 60 {
+		if _, err := documents.Fetch(t.Context(), site.URL+"/"+strconv.Itoa(i), false); err != nil {
+			t.Errorf("document %d: %v", i, err)
+		}
+	}
+	want("while the host is busy", true, "document", 64)
+	if _, err := documents.Fetch(t.Context(), site.URL+"/more", false); !errors.Is(err, outbound.ErrBusy) {
+		t.Errorf("one more = %v, want ErrBusy", err)
+	}
+	now = now.Add(time.Minute)
+	want("later", false, "document", 65)
 	if _, err := documents.Fetch(t.Context(), site.URL+"/long", false); err == nil {
 		t.Error("a document that is too long is taken")
 	}
