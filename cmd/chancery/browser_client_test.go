@@ -482,6 +482,7 @@ func TestBrowserDemo(t *testing.T) {
 	}
 	eventually(t, "the admin sees one session", func() bool { return b.run(`document.querySelectorAll(".session").length + ""`) == "1" })
 	b.shot("demo-revoked")
+	demoShop(t, b)
 	if problems := b.run(`document.documentElement.scrollWidth > innerWidth ? "wide" : ""`); problems != "" {
 		t.Error("the page is wider than the window")
 	}
@@ -501,6 +502,45 @@ func TestBrowserDemo(t *testing.T) {
 	b.shot("demo-dark")
 	b.run(`(document.cookie = "x", fetch("/admin/revoke", {method: "POST", body: "{}"}).then(r => document.title = r.status), "")`)
 	eventually(t, "without the token of the run nobody ends a session", func() bool { return b.run("document.title") == "403" })
+}
+
+// demoShop logs in at another company's site, in a window of its own, until the
+// admin ends that too.
+func demoShop(t *testing.T, stage tab) {
+	t.Helper()
+	shop := &consoleTab{tab: tab{t: t, ctx: chromium(t)}}
+	if err := chromedp.Do(shop.ctx, chromedp.EmulateViewport(1280, 860)); err != nil {
+		t.Fatal(err)
+	}
+	shop.open(stage.run(`document.querySelector(".shop a").href`))
+	shop.sees("A site that asks for no password")
+	shop.shot("demo-shop-signed-out")
+	shop.run(`(document.querySelector("a.button").click(), "")`)
+	shop.sees("to continue to Print shop")
+	shop.fill("username", stage.run(`document.querySelectorAll(".shop code")[0].textContent`))
+	shop.fill("password", stage.run(`document.querySelectorAll(".shop code")[1].textContent`))
+	shop.press("Sign in")
+	shop.sees("asks for access to the account of ada")
+	shop.shot("demo-shop-consent")
+	shop.press("Allow")
+	shop.sees("Hello, ada")
+	shop.sees("200 OK")
+	shop.shot("demo-shop-signed-in")
+	wide := `document.documentElement.scrollWidth > innerWidth ? "wide" : ""`
+	if err := chromedp.Do(shop.ctx, chromedp.EmulateViewport(390, 844)); err != nil {
+		t.Fatal(err)
+	}
+	if shop.run(wide) != "" {
+		t.Error("the site is wider than a phone")
+	}
+	shop.shot("demo-shop-phone")
+	eventually(t, "the admin sees the site by name", func() bool {
+		return stage.run(`[...document.querySelectorAll(".session b")].map(e => e.textContent).sort().join()`) == "Laptop,Print shop"
+	})
+	stage.run(`([...document.querySelectorAll(".session")].find(e => e.textContent.includes("Print shop")).querySelector("button").click(), "")`)
+	shop.sees("the authorization server said so")
+	shop.shot("demo-shop-told")
+	stage.shot("demo-shop-ended")
 }
 
 // outcome is a script that tells how a promise ends.

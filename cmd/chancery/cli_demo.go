@@ -13,6 +13,7 @@ import (
 
 	"chancery/authz"
 	"chancery/cmd/chancery/internal/demo"
+	"chancery/cmd/chancery/internal/site"
 	"chancery/configs"
 
 	"github.com/spf13/cobra"
@@ -25,22 +26,35 @@ const (
 	demoApp   = "orders-app"
 	demoRead  = "orders:read"
 	demoWrite = "orders:write"
+	demoSite  = "print-shop"
+	// demoSiteName is that of another company's site.
+	demoSiteName = "Print shop"
 	// demoTokenTTL is short, so that a refresh can be watched.
 	demoTokenTTL = time.Minute
 )
 
 func (c *command) demoCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "demo", Short: "Show what the server does, in a browser: two devices, an API and a revocation", Args: cobra.NoArgs,
-		Long: "Run a server in a temporary directory, an orders API that verifies tokens offline, and a page that plays two devices and an admin. " +
-			"Both listen on free ports of the loopback interface, take no configuration, and leave nothing behind.",
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Show what the server does, in a browser: two devices, an API, a site and a revocation", Args: cobra.NoArgs,
+		Long: "Run a server in a temporary directory, an orders API that verifies tokens offline, a page that plays two devices and an admin, " +
+			"and another company's site that logs the user in with the code flow. " +
+			"All listen on free ports of the loopback interface, take no configuration, and leave nothing behind.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if c.configFile != "" || len(c.set) > 0 {
-				return usageError{errors.New("demo takes no configuration")}
+			if err := c.withoutConfig("demo"); err != nil {
+				return err
 			}
 			return c.demo(cmd.Context())
 		},
 	}
+	cmd.AddCommand(c.demoSiteCommand())
+	return cmd
+}
+
+// demoParts is where the demo's parts are, and what lets them in.
+type demoParts struct {
+	issuer, page, site string
+	password           authz.Secret
+	siteSecret         authz.Secret
 }
 
 // demo runs the demonstration until ctx ends.
@@ -61,6 +75,15 @@ func (c *command) demo(ctx context.Context) (err error) {
 	}
 	defer func() { _ = page.Close() }()
 
+	shopAt, siteURL, err := listenLoopback(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = shopAt.Close() }()
+	parts := demoParts{
+		issuer: issuerURL, page: pageURL, site: siteURL, password: authz.Secret(strings.ToLower(rand.Text())), siteSecret: authz.NewClientSecret(),
+	}
+
 	config := configs.Default()
 	config.DataDir, config.Listen, config.Issuer, config.Log.Level = dir, issuer.Addr().String(), issuerURL, "warn"
 	a, err := c.openWith(ctx, config)
@@ -68,25 +91,38 @@ func (c *command) demo(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.db.Close()) }()
-	password := strings.ToLower(rand.Text())
-	if err := a.prepareDemo(ctx, pageURL, password); err != nil {
+	if err := a.prepareDemo(ctx, parts); err != nil {
 		return err
 	}
-	shown, err := demo.New(demo.Options{
-		Issuer: issuerURL, ClientID: demoApp, Origin: pageURL, Username: demoUser, Password: password, Read: demoRead, Write: demoWrite,
-		Sessions: a.demoSessions, Revoke: a.demoRevoke, Log: a.log,
-	})
+	shown, shop, err := a.demoServers(parts)
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(c.stdout, "The demo is at %s/\n\n  sign in as   %s\n  password     %s  (the page has filled it in)\n  the server   %s\n\nCtrl-C ends it and deletes everything.\n\n",
-		pageURL, demoUser, password, issuerURL)
+	_, _ = fmt.Fprintf(c.stdout, "The demo is at %s/\n\n  sign in as   %s\n  password     %s  (the page has filled it in)\n  the server   %s\n  the site     %s\n\nCtrl-C ends it and deletes everything.\n\n",
+		pageURL, demoUser, parts.password.Reveal(), issuerURL, siteURL)
 
 	loops, ctx := errgroup.WithContext(ctx)
 	loops.Go(func() error { return c.serve(ctx, a, issuer) })
 	loops.Go(func() error { return shown.Run(ctx) })
 	loops.Go(func() error { return servePage(ctx, page, shown) })
+	loops.Go(func() error { return servePage(ctx, shopAt, shop) })
 	return loops.Wait()
+}
+
+// demoServers returns what serves the page and the site.
+func (a *app) demoServers(parts demoParts) (*demo.Server, *site.Site, error) {
+	shown, err := demo.New(demo.Options{
+		Issuer: parts.issuer, ClientID: demoApp, Origin: parts.page, Username: demoUser, Password: parts.password.Reveal(), Read: demoRead, Write: demoWrite,
+		Site: parts.site, Sessions: a.demoSessions, Revoke: a.demoRevoke, Log: a.log,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	shop, err := site.New(site.Options{
+		Name: demoSiteName, Base: parts.site, Issuer: parts.issuer, ClientID: demoSite, Secret: parts.siteSecret.Reveal(),
+		Scopes: []string{authz.ScopeOpenID, authz.ScopeProfile, demoRead}, Resource: parts.page, API: parts.page + "/api/orders", Log: a.log,
+	})
+	return shown, shop, err
 }
 
 // listenLoopback listens on a free port and returns the URL that goes with it.
@@ -117,20 +153,28 @@ func servePage(ctx context.Context, listener net.Listener, handler http.Handler)
 }
 
 // prepareDemo fills the empty database.
-func (a *app) prepareDemo(ctx context.Context, origin, password string) error {
+func (a *app) prepareDemo(ctx context.Context, parts demoParts) error {
 	if err := a.prepare(ctx); err != nil {
 		return err
 	}
 	_, err := a.applier().Apply(ctx, authz.Declaration{
 		Resources: []authz.Resource{{
-			URI: origin, Name: "Orders", Algorithm: "EdDSA", AccessTokenTTL: demoTokenTTL,
+			URI: parts.page, Name: "Orders", Algorithm: "EdDSA", AccessTokenTTL: demoTokenTTL,
 			Scopes: []authz.ResourceScope{{Name: demoRead}, {Name: demoWrite}},
 		}},
-		Clients: []authz.Client{{
-			ID: demoApp, Name: "Orders app", AuthMethod: authz.AuthNone, FirstParty: true, GrantTypes: []string{authz.GrantPassword, authz.GrantRefreshToken},
-			Scope: authz.Scope{demoRead, demoWrite}, Resources: []string{origin}, AllowedOrigins: []string{origin},
-		}},
-		Users: []authz.NewUser{{Username: demoUser, Password: authz.Secret(password)}},
+		Clients: []authz.Client{
+			{
+				ID: demoApp, Name: "Orders app", AuthMethod: authz.AuthNone, FirstParty: true, GrantTypes: []string{authz.GrantPassword, authz.GrantRefreshToken},
+				Scope: authz.Scope{demoRead, demoWrite}, Resources: []string{parts.page}, AllowedOrigins: []string{parts.page},
+			},
+			{
+				ID: demoSite, Name: demoSiteName, AuthMethod: authz.AuthAnySecret, GrantTypes: []string{authz.GrantAuthorizationCode, authz.GrantRefreshToken},
+				Secrets: []authz.ClientSecret{{Hash: authz.HashSecret(parts.siteSecret), CreatedAt: a.clock.Now().Truncate(time.Millisecond)}},
+				Scope:   authz.Scope{authz.ScopeOpenID, authz.ScopeProfile, demoRead}, Resources: []string{parts.page},
+				RedirectURIs: []string{parts.site + "/callback"}, PostLogoutRedirectURIs: []string{parts.site + "/"}, BackchannelLogoutURI: parts.site + "/logged-out",
+			},
+		},
+		Users: []authz.NewUser{{Username: demoUser, Password: parts.password}},
 	}, false)
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
@@ -144,7 +188,11 @@ func (a *app) demoSessions(ctx context.Context) ([]demo.Session, error) {
 	families, err := a.sessions.List(ctx, authz.SessionFilter{Live: true, Page: authz.Page{Limit: 20}})
 	sessions := make([]demo.Session, len(families))
 	for i, f := range families {
-		sessions[i] = demo.Session{ID: f.SessionID, CreatedAt: f.CreatedAt, RefreshedAt: f.RotatedAt, Refreshes: f.Generation}
+		client := ""
+		if f.ClientID == demoSite {
+			client = demoSiteName
+		}
+		sessions[i] = demo.Session{Client: client, ID: f.SessionID, CreatedAt: f.CreatedAt, RefreshedAt: f.RotatedAt, Refreshes: f.Generation}
 	}
 	return sessions, err
 }

@@ -52,12 +52,18 @@ const maxPasswordLine = 4096
 
 // readPassword returns the first line of standard input.
 func (c *command) readPassword(fromStdin bool) (authz.Secret, error) {
+	return c.readSecret(fromStdin, "password", "password-stdin")
+}
+
+// readSecret returns the first line of standard input, where the flag says that it
+// is there: on the command line others could read it.
+func (c *command) readSecret(fromStdin bool, name, flag string) (authz.Secret, error) {
 	if !fromStdin {
-		return "", usageError{errors.New("give the password on standard input, with --password-stdin")}
+		return "", usageError{fmt.Errorf("give the %s on standard input, with --%s", name, flag)}
 	}
 	line, err := bufio.NewReader(io.LimitReader(c.stdin, maxPasswordLine)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read password: %w", err)
+		return "", fmt.Errorf("read %s: %w", name, err)
 	}
 	return authz.Secret(strings.TrimRight(line, "\r\n")), nil
 }

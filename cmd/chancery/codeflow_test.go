@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -201,5 +202,105 @@ func TestClientDocument(t *testing.T) {
 		}
 		cli(t, env, "clients", "update", id, "--disabled")
 		n.mustPost(http.StatusUnauthorized, "/oauth/token", "grant_type", "refresh_token", "client_id", id, "refresh_token", tokens.str("refresh_token"))
+	})
+}
+
+// sampleSite runs the sample site as a client of the server.
+func sampleSite(t *testing.T, env []string, n *node) string {
+	t.Helper()
+	base := "http://localhost:" + freePort(t)
+	created := cli(t, env, "clients", "create", "--id", "notes-site", "--name", "Notes on the web", "--type", "confidential",
+		"--grant", "authorization_code", "--grant", "refresh_token", "--redirect-uri", base+"/callback", "--post-logout-redirect-uri", base+"/",
+		"--backchannel-logout-uri", base+"/logged-out", "--resource", firstResource, "--scope", "openid", "--scope", "profile", "--scope", firstRead, "-o", "json")
+	var client struct {
+		Secret string `json:"client_secret"`
+	}
+	if err := json.Unmarshal([]byte(created), &client); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	out, exited := &lockedBuffer{}, make(chan int, 1)
+	go func() {
+		exited <- run(ctx, process{
+			args: []string{
+				"demo", "site", "--issuer", n.base, "--client-id", "notes-site", "--client-secret-stdin", "--listen", strings.TrimPrefix(base, "http://"),
+				"--scope", "openid", "--scope", "profile", "--scope", firstRead, "--resource", firstResource, "--api", n.base + "/oauth/userinfo",
+			},
+			stdin: strings.NewReader(client.Secret + "\n"), stdout: out, stderr: out,
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if code := <-exited; code != exitOK {
+			t.Errorf("demo site exited with %d:\n%s", code, out)
+		}
+	})
+	eventually(t, "the site says where it is", func() bool { return strings.Contains(out.String(), "The site is at "+base+"/\n") })
+	return base
+}
+
+// TestSampleSite lives the part of the tour that has a browser: a user logs in at
+// the sample site, which calls an API, and is logged out by himself and by an
+// admin.
+func TestSampleSite(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, env []string) {
+		env = append(env, listenEnv(freePort(t))...)
+		first := bootstrapped(t, env)
+		n := serve(t, env)
+		base := sampleSite(t, env, n)
+		v := newVisitor(t)
+		in := func(again bool) {
+			t.Helper()
+			v.open(base + "/login")
+			v.logIn(first)
+			if !again {
+				if !strings.Contains(v.body, "Notes on the web") {
+					t.Fatalf("the user is not asked:\n%s", v.body)
+				}
+				v.submit("/oauth/consent", "decision", "allow")
+			}
+			if v.at.String() != base+"/" || !strings.Contains(v.body, "Hello, "+first.Username) || !strings.Contains(v.body, "200 OK") {
+				t.Fatalf("logged in at %s:\n%s", v.at, v.body)
+			}
+		}
+		in(false)
+		if secret := regexp.MustCompile(`chrt_|eyJ`).FindString(v.body); secret != "" {
+			t.Errorf("the page shows a token:\n%s", v.body)
+		}
+
+		// The user signs out there, and is at the login page again afterwards.
+		v.submit("/logout")
+		if v.at.String() != base+"/" || !strings.Contains(v.body, "You have signed out") {
+			t.Fatalf("signed out at %s:\n%s", v.at, v.body)
+		}
+		in(true)
+
+		// An admin ends the session: the site hears of it without asking.
+		cli(t, env, "sessions", "revoke", "--user", first.Username)
+		eventually(t, "the site is told", func() bool {
+			v.open(base + "/")
+			return strings.Contains(v.body, "the authorization server said so")
+		})
+
+		// Answers that were not asked for are none.
+		for _, query := range []string{"", "?code=x", "?code=x&state=x&iss=" + n.base, "?error=access_denied"} {
+			v.open(base + "/callback" + query)
+			if !strings.Contains(v.body, "was not begun here") {
+				t.Errorf("callback%s:\n%s", query, v.body)
+			}
+		}
+		v.open(base + "/login")
+		state := v.at.Query().Get("state")
+		if state == "" {
+			t.Fatalf("no state at %s", v.at)
+		}
+		v.open(base + "/callback?code=x&iss=https://evil.example&state=" + state)
+		if !strings.Contains(v.body, "was not begun here") {
+			t.Errorf("an answer of another server:\n%s", v.body)
+		}
+		forged, err := read(http.PostForm(base+"/logged-out", url.Values{"logout_token": {"x"}}))
+		if err != nil || forged.status != http.StatusBadRequest {
+			t.Errorf("a forged logout token = %d, %v", forged.status, err)
+		}
 	})
 }

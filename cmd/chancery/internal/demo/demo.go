@@ -35,6 +35,8 @@ type Options struct {
 	Issuer, Origin     string
 	ClientID           string
 	Username, Password string
+	// Site is the URL of another company's site, which has pages of its own.
+	Site string
 	// Read and Write are the scopes of the API.
 	Read, Write string
 	// Sessions returns the live sessions, newest first; Revoke ends one.
@@ -45,7 +47,9 @@ type Options struct {
 
 // Session is a live session as the admin sees it.
 type Session struct {
-	ID          string    `json:"id"`
+	ID string `json:"id"`
+	// Client is the name of a client that is none of the page's devices.
+	Client      string    `json:"client,omitempty"`
 	CreatedAt   time.Time `json:"created_at"`
 	RefreshedAt time.Time `json:"refreshed_at"`
 	Refreshes   uint64    `json:"refreshes"`

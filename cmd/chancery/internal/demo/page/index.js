@@ -21,12 +21,17 @@ function show(strong, text) {
   result.replaceChildren(number, ` ${text}`);
 }
 
+const nameOf = (session) => session.client ?? devices.get(session.id) ?? "a device";
+
 async function end(session, button) {
   button.disabled = true;
-  const name = (devices.get(session.id) ?? "device").toLowerCase();
-  const begun = Date.now();
-  ended.set(session.id, begun);
-  show("…", `until the API refuses the ${name}`);
+  const name = nameOf(session).toLowerCase();
+  if (session.client) {
+    show("✓", `The server tells the ${name} itself, by a signed logout token.`);
+  } else {
+    ended.set(session.id, Date.now());
+    show("…", `until the API refuses the ${name}`);
+  }
   try {
     await ask("/admin/revoke", { id: session.id });
   } catch (error) {
@@ -55,7 +60,7 @@ function row(session) {
   line.dataset.id = session.id;
   const text = document.createElement("div");
   const name = document.createElement("b");
-  name.textContent = devices.get(session.id) ?? "a device";
+  name.textContent = nameOf(session);
   const since = document.createElement("span");
   since.className = "quiet";
   const times = ["not refreshed yet", "refreshed once", "refreshed twice"][session.refreshes] ?? `refreshed ${session.refreshes} times`;
