@@ -4,13 +4,12 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
-	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -19,120 +18,6 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 )
-
-// relyingParty is a web site that logs users in with go-oidc.
-type relyingParty struct {
-	t        *testing.T
-	site     *httptest.Server
-	provider *oidc.Provider
-	oauth    oauth2.Config
-
-	mu sync.Mutex
-	// verifier, state and nonce are those of the last login, answer is what came
-	// back, logouts are the logout tokens.
-	verifier, state, nonce string
-	answer                 url.Values
-	logouts                []string
-}
-
-// newRelyingParty registers a site as a client, and starts it.
-func newRelyingParty(t *testing.T, env []string, n *node, scopes ...string) *relyingParty {
-	t.Helper()
-	rp := &relyingParty{t: t}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) {
-		rp.mu.Lock()
-		defer rp.mu.Unlock()
-		rp.verifier, rp.state, rp.nonce, rp.answer = oauth2.GenerateVerifier(), rand.Text(), rand.Text(), nil
-		options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(rp.verifier), oidc.Nonce(rp.nonce)}
-		for name, values := range r.URL.Query() {
-			options = append(options, oauth2.SetAuthURLParam(name, values[0]))
-		}
-		http.Redirect(w, r, rp.oauth.AuthCodeURL(rp.state, options...), http.StatusFound)
-	})
-	callback := func(w http.ResponseWriter, r *http.Request) {
-		if err := r.ParseForm(); err != nil {
-			t.Error(err)
-		}
-		rp.mu.Lock()
-		rp.answer = r.Form
-		rp.mu.Unlock()
-		w.Header().Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte("<!doctype html><title>site</title><p>back at the site: " + r.Method + "</p>"))
-	}
-	mux.HandleFunc("GET /callback", callback)
-	mux.HandleFunc("POST /callback", callback)
-	mux.HandleFunc("GET /bye", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the site says goodbye")) })
-	mux.HandleFunc("POST /ended", func(w http.ResponseWriter, r *http.Request) {
-		rp.mu.Lock()
-		defer rp.mu.Unlock()
-		rp.logouts = append(rp.logouts, r.PostFormValue("logout_token"))
-	})
-	rp.site = httptest.NewServer(mux)
-	t.Cleanup(rp.site.Close)
-	args := []string{
-		"clients", "create", "--id", "site", "--name", "The Site", "--type", "confidential", "--grant", "authorization_code", "--grant", "refresh_token",
-		"--redirect-uri", rp.site.URL + "/callback", "--post-logout-redirect-uri", rp.site.URL + "/bye", "--backchannel-logout-uri", rp.site.URL + "/ended",
-		"--resource", firstResource, "-o", "json",
-	}
-	for _, scope := range scopes {
-		args = append(args, "--scope", scope)
-	}
-	stdout, stderr, code := tryCLI(env, "", args...)
-	if code != exitOK {
-		t.Fatal(stderr)
-	}
-	var client struct {
-		Secret string `json:"client_secret"`
-	}
-	if err := json.Unmarshal([]byte(stdout), &client); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if rp.provider, err = oidc.NewProvider(context.WithoutCancel(t.Context()), n.base); err != nil {
-		t.Fatal(err)
-	}
-	rp.oauth = oauth2.Config{
-		ClientID: "site", ClientSecret: client.Secret, Endpoint: rp.provider.Endpoint(), RedirectURL: rp.site.URL + "/callback", Scopes: scopes,
-	}
-	return rp
-}
-
-// came returns what came back from the server.
-func (rp *relyingParty) came() url.Values {
-	rp.mu.Lock()
-	defer rp.mu.Unlock()
-	return rp.answer
-}
-
-func (rp *relyingParty) told() []string {
-	rp.mu.Lock()
-	defer rp.mu.Unlock()
-	return append([]string{}, rp.logouts...)
-}
-
-// exchange returns the tokens for the code that came back, with the claims of
-// the ID token.
-func (rp *relyingParty) exchange() (*oauth2.Token, *oidc.IDToken) {
-	rp.t.Helper()
-	answer := rp.came()
-	if answer.Get("state") != rp.state || answer.Get("iss") == "" || answer.Get("code") == "" {
-		rp.t.Fatalf("the answer is %v, want a code for state %s", answer, rp.state)
-	}
-	token, err := rp.oauth.Exchange(rp.t.Context(), answer.Get("code"), oauth2.VerifierOption(rp.verifier))
-	if err != nil {
-		rp.t.Fatal(err)
-	}
-	raw, _ := token.Extra("id_token").(string)
-	id, err := rp.provider.Verifier(&oidc.Config{ClientID: "site"}).Verify(rp.t.Context(), raw)
-	if err != nil {
-		rp.t.Fatal(err)
-	}
-	if err := id.VerifyAccessToken(token.AccessToken); err != nil || id.Nonce != rp.nonce {
-		rp.t.Errorf("ID token with nonce %q: %v", id.Nonce, err)
-	}
-	return token, id
-}
 
 // TestBrowserLogin logs in at a site that uses go-oidc, with a real browser on
 // all pages.
@@ -153,6 +38,7 @@ func TestBrowserLogin(t *testing.T) {
 		}
 		rp := newRelyingParty(t, env, n, "openid", "profile", "email", "offline_access", firstRead)
 		t.Run("code", func(t *testing.T) { b.t, rp.t = t, t; b.codeFlow(rp, checker) })
+		t.Run("DPoP", func(t *testing.T) { b.t, rp.t = t, t; b.boundFlow(rp) })
 		t.Run("form_post", func(t *testing.T) { b.t, rp.t = t, t; b.formPost(rp) })
 		t.Run("without script", func(t *testing.T) { b.t, rp.t = t, t; b.withoutScript(rp) })
 		t.Run("account", func(t *testing.T) { b.t, rp.t = t, t; b.accountPage(rp, checker) })
@@ -182,12 +68,19 @@ func (b *consoleTab) codeFlow(rp *relyingParty, checker string) {
 	if err != nil || info.Subject != id.Subject || info.Email != "alice@mail.example" || !info.EmailVerified {
 		b.t.Errorf("user info = %+v, %v", info, err)
 	}
-	refreshed, err := rp.oauth.TokenSource(b.t.Context(), &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
+	refreshed, err := rp.refresh(token)
 	if err != nil || refreshed.RefreshToken == token.RefreshToken {
 		b.t.Fatalf("refresh: %v", err)
 	}
 	if !b.node.active(b.first, refreshed.AccessToken) {
 		b.t.Error("the resource server takes the access token for inactive")
+	}
+	rp.revoke(refreshed.AccessToken)
+	if b.node.active(b.first, refreshed.AccessToken) {
+		b.t.Error("a revoked token is active")
+	}
+	if _, err := rp.refresh(refreshed); err == nil {
+		b.t.Error("the session of a revoked token is refreshed")
 	}
 	// Logged in and asked before, the browser only passes by.
 	b.open(rp.site.URL + "/login?prompt=none")
@@ -206,6 +99,41 @@ func (b *consoleTab) codeFlow(rp *relyingParty, checker string) {
 	b.visit("/oauth/authorize?client_id=site&redirect_uri=https%3A%2F%2Fevil.example")
 	b.sees("the client has not registered it")
 	b.look("authorize-problem", checker)
+}
+
+// boundFlow is the code flow with tokens that are bound to a key of the site.
+func (b *consoleTab) boundFlow(rp *relyingParty) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	rp.key = key
+	defer func() { rp.key = nil }()
+	b.open(rp.site.URL + "/login")
+	b.sees("back at the site")
+	token, id := rp.exchange()
+	if token.Type() != "DPoP" {
+		b.t.Errorf("the token is of type %s", token.Type())
+	}
+	info, err := rp.provider.UserInfo(rp.context(), oauth2.StaticTokenSource(token))
+	if err != nil || info.Subject != id.Subject {
+		b.t.Errorf("user info = %+v, %v", info, err)
+	}
+	if _, err := rp.provider.UserInfo(b.t.Context(), oauth2.StaticTokenSource(token)); err == nil {
+		b.t.Error("user info without a proof")
+	}
+	refreshed, err := rp.refresh(token)
+	if err != nil || refreshed.Type() != "DPoP" {
+		b.t.Fatalf("refresh = %v, %v", refreshed, err)
+	}
+	told := b.node.mustPost(http.StatusOK, "/oauth/introspect", "client_id", b.first.APIClientID, "client_secret", b.first.APIClientSecret, "token", refreshed.AccessToken)
+	if told.json["active"] != true || told.json["token_type"] != "DPoP" || told.json["cnf"] == nil {
+		b.t.Errorf("introspection = %s", told.body)
+	}
+	rp.revoke(refreshed.RefreshToken)
+	if _, err := rp.refresh(refreshed); err == nil || b.node.active(b.first, refreshed.AccessToken) {
+		b.t.Error("a revoked session goes on")
+	}
 }
 
 func (b *consoleTab) formPost(rp *relyingParty) {
@@ -292,12 +220,12 @@ func (b *consoleTab) logoutPages(rp *relyingParty, checker string) {
 	b.sees("the site says goodbye")
 	eventually(b.t, "the site is told of the logout", func() bool { return len(rp.told()) > before })
 	verifier := rp.provider.Verifier(&oidc.Config{ClientID: "site"})
-	logout, err := verifier.Verify(b.t.Context(), rp.told()[before])
+	logout, err := verifier.VerifyLogout(b.t.Context(), rp.told()[before])
 	if err != nil || logout.Subject != id.Subject {
 		b.t.Errorf("logout token: %+v, %v", logout, err)
 	}
 	// offline_access was granted: the site stays connected.
-	if _, err := rp.oauth.TokenSource(b.t.Context(), &oauth2.Token{RefreshToken: token.RefreshToken}).Token(); err != nil {
+	if _, err := rp.refresh(token); err != nil {
 		b.t.Errorf("refresh after the logout: %v", err)
 	}
 	b.visit("/oauth/logout")
