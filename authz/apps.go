@@ -68,7 +68,7 @@ func (a *Authorizations) Disconnect(ctx context.Context, login BrowserLogin, cli
 	device = newDevice(device.Address, device.UserAgent)
 	event := NewEvent(EventConsentRevoked, a.Service.now())
 	event.UserID, event.ClientID, event.Device = login.User.ID, clientID, device
-	if err := a.Consents.DeleteConsent(ctx, login.User.ID, clientID, event); err != nil && !errors.Is(err, ErrNotFound) {
+	if err := a.Consents.DeleteConsent(ctx, login.User.ID, clientID, event); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
 	_, err := a.Service.Sessions.End(ctx, Ending{UserID: login.User.ID, ClientID: clientID, Cause: CauseLogout, Device: device})

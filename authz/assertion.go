@@ -138,11 +138,12 @@ func (s *Service) verifyAssertion(ctx context.Context, client Client, token Secr
 }
 
 // keysOf returns the key set of a client: an empty one if a fresh set is wanted of
-// a client that publishes none.
+// a client that publishes none. A key that a client has taken out of its document is
+// good no longer than a copy of that.
 func (s *Service) keysOf(ctx context.Context, client Client, fresh bool) ([]byte, error) {
-	if fresh && client.Origin == OriginDocument && s.Documents != nil {
+	if client.Origin == OriginDocument && s.Documents != nil {
 		var err error
-		if client, err = s.Documents.Client(ctx, client.ID, true); err != nil {
+		if client.JWKS, client.JWKSURI, err = s.Documents.keys(ctx, client, fresh); err != nil {
 			return nil, err
 		}
 	}

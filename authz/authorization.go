@@ -2,10 +2,13 @@ package authz
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
+	"time"
 )
 
 // AuthorizationStore keeps authorization codes and pushed requests.
@@ -19,6 +22,9 @@ type AuthorizationStore interface {
 	InsertPushedRequest(ctx context.Context, request PushedRequest) error
 	// PushedRequest returns the request with the hash, or ErrNotFound.
 	PushedRequest(ctx context.Context, hash Hash) (PushedRequest, error)
+	// CloseRequest does what InsertCode does besides, for a request that is
+	// answered without a code. Its ErrConflict means the same.
+	CloseRequest(ctx context.Context, browserID string, pushed Hash) error
 }
 
 // Authorizations answers the authorization endpoint. Expected failures are
@@ -57,6 +63,7 @@ var (
 	errLoginRequired   = fail(LoginRequired, "The user must log in.")
 	errConsentRequired = fail(ConsentRequired, "The user must be asked.")
 	errAccessDenied    = fail(AccessDenied, "The user has not allowed it.")
+	errShownAnew       = fail(ConsentRequired, "The app asks for something else by now.")
 	errNothingLeft     = fail(InvalidScope, "The user may not have any of this scope.")
 )
 
@@ -130,17 +137,39 @@ func (a *Authorizations) needsConsent(ctx context.Context, z Authorization) (boo
 	return !consent.covers(z.Scope, z.Resources), err
 }
 
-// Allow answers for the user who allows what was asked, or does not.
-func (a *Authorizations) Allow(ctx context.Context, request AuthorizationRequest, login BrowserLogin, allowed bool, device Device) (AuthorizationAnswer, error) {
+// Shown stands for what a user is shown of the request: who asks, for what, and
+// where the answer goes.
+func (z Authorization) Shown() string {
+	client := z.Request.Client
+	all := []string{client.ID, client.Name, z.Request.RedirectURI, z.Login.User.ID, z.Scope.String(), strings.Join(z.Resources, " ")}
+	sum := HashSecret(Secret(strings.Join(all, "\x00")))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Consenting is the user's answer to a request.
+type Consenting struct {
+	Allowed bool
+	// Shown is what he was shown: he has allowed nothing else, whatever the client
+	// asks for by now.
+	Shown  string
+	Device Device
+}
+
+// Allow answers for the user who allows what was asked, or does not. The error
+// has code LoginRequired or ConsentRequired when the user must be asked anew.
+func (a *Authorizations) Allow(ctx context.Context, request AuthorizationRequest, login BrowserLogin, consenting Consenting) (AuthorizationAnswer, error) {
 	z, err := a.Check(ctx, request, login)
 	if err != nil {
 		return AuthorizationAnswer{}, err
 	}
+	device := consenting.Device
 	switch {
 	case z.Step == AuthorizationLogin:
 		return AuthorizationAnswer{}, errLoginRequired // his login has ended meanwhile
-	case !allowed:
-		return AuthorizationAnswer{}, request.refuse(a.Service.Issuer, errAccessDenied)
+	case !consenting.Allowed:
+		return AuthorizationAnswer{}, a.deny(ctx, z)
+	case z.Step == AuthorizationConsent && consenting.Shown != z.Shown():
+		return AuthorizationAnswer{}, errShownAnew
 	case z.Step == AuthorizationConsent:
 		if err := a.remember(ctx, z, newDevice(device.Address, device.UserAgent)); err != nil {
 			return AuthorizationAnswer{}, err
@@ -149,8 +178,40 @@ func (a *Authorizations) Allow(ctx context.Context, request AuthorizationRequest
 	return a.Issue(ctx, z)
 }
 
+// deny closes a request that the user does not allow, and returns the error that
+// the client is told.
+func (a *Authorizations) deny(ctx context.Context, z Authorization) error {
+	if err := a.Store.CloseRequest(ctx, z.Login.Session.ID, z.Request.Pushed); errors.Is(err, ErrConflict) {
+		return errPushed
+	} else if err != nil {
+		return fmt.Errorf("close request: %w", err)
+	}
+	err := z.Request.refuse(a.Service.Issuer, errAccessDenied)
+	var told *AuthorizationError
+	if errors.As(err, &told) {
+		told.Stranger = false // the user has read where his answer goes
+	}
+	return err
+}
+
+// LetIn reports whether the user of a browser has let the client in.
+func (a *Authorizations) LetIn(ctx context.Context, login BrowserLogin, clientID string) (bool, error) {
+	if !login.Known() {
+		return false, nil
+	}
+	consent, err := a.consent(ctx, login.User.ID, clientID)
+	return consent.ClientID != "", err
+}
+
+// limitIssue bounds the sessions that a user begins: each is a row, and its end is
+// told to its client.
+var limitIssue = Bucket{Key: "authorize", Burst: 300, Period: 10 * time.Minute}
+
 // Issue answers a request that is ready with a code.
 func (a *Authorizations) Issue(ctx context.Context, z Authorization) (AuthorizationAnswer, error) {
+	if err := a.Service.Throttle.take(ctx, limitIssue.of(z.Login.User.ID)); err != nil {
+		return AuthorizationAnswer{}, err
+	}
 	code, now := newSecret(authorizationCodeTag), a.Service.now()
 	stored := AuthorizationCode{
 		Hash: HashSecret(code), Grant: z.grant(), RedirectURI: z.Request.RedirectURI, Challenge: z.Request.Challenge, Nonce: z.Request.Nonce,

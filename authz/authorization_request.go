@@ -56,6 +56,11 @@ func (a AuthorizationAnswer) URL() string { return withQuery(a.RedirectURI, a.Pa
 type AuthorizationError struct {
 	Err    *Error
 	Answer AuthorizationAnswer
+	// ClientID is the client. A Stranger is one that no admin has registered: its
+	// redirect URI leads wherever it likes, so that nobody should be sent there
+	// who has not let it in (RFC 9700 section 4.11.2).
+	ClientID string
+	Stranger bool
 }
 
 // Error returns what was wrong.
@@ -76,7 +81,10 @@ func (r AuthorizationRequest) answer(issuer string, values url.Values) Authoriza
 
 // refuse tells the client that the request cannot be answered otherwise.
 func (r AuthorizationRequest) refuse(issuer string, err *Error) error {
-	return &AuthorizationError{Err: err, Answer: r.answer(issuer, url.Values{"error": {string(err.Code)}, "error_description": {err.Description}})}
+	return &AuthorizationError{
+		Err: err, Answer: r.answer(issuer, url.Values{"error": {string(err.Code)}, "error_description": {err.Description}}),
+		ClientID: r.Client.ID, Stranger: r.Client.Stranger(),
+	}
 }
 
 // Limits of an authorization request.
@@ -89,6 +97,7 @@ var (
 	errAuthorizationSize = fail(InvalidRequest, "The authorization request is too long.")
 	errRepeatedParameter = fail(InvalidRequest, "A parameter is repeated.")
 	errUnknownClient     = fail(InvalidRequest, "There is no such client, or it is disabled.")
+	errNoDocument        = fail(InvalidRequest, "The app does not say at its address what it is, or not in a way that this server takes.")
 	errUnknownRedirect   = fail(InvalidRequest, "The redirect_uri is missing, or the client has not registered it.")
 	errResponseType      = fail(UnsupportedResponseType, "The response_type must be code.")
 	errResponseMode      = fail(InvalidRequest, "The response_mode must be query or form_post.")
@@ -103,10 +112,11 @@ var (
 	errIDTokenHint       = fail(InvalidRequest, "The id_token_hint is not an ID token of this server for this client.")
 )
 
-// Read reads an authorization request from its parameters. The error is an
+// Read reads an authorization request that comes from the address from its
+// parameters. The error is an
 // *AuthorizationError where the client may be told, an *Error where only the
 // user may.
-func (a *Authorizations) Read(ctx context.Context, values url.Values) (AuthorizationRequest, error) {
+func (a *Authorizations) Read(ctx context.Context, values url.Values, address string) (AuthorizationRequest, error) {
 	r := AuthorizationRequest{}
 	encoded := values.Encode()
 	if len(encoded) > maxAuthorizationRequest {
@@ -120,7 +130,7 @@ func (a *Authorizations) Read(ctx context.Context, values url.Values) (Authoriza
 		}
 		values, r.Pushed = pushed.Parameters, pushed.Hash
 	}
-	if err := a.readAddress(ctx, &r, values); err != nil {
+	if err := a.readAddress(ctx, &r, values, address); err != nil {
 		return r, err
 	}
 	if err := a.readParameters(&r, values); err != nil {
@@ -130,15 +140,18 @@ func (a *Authorizations) Read(ctx context.Context, values url.Values) (Authoriza
 }
 
 // readAddress reads what says where an answer goes.
-func (a *Authorizations) readAddress(ctx context.Context, r *AuthorizationRequest, values url.Values) error {
+func (a *Authorizations) readAddress(ctx context.Context, r *AuthorizationRequest, values url.Values, address string) error {
 	for _, name := range []string{"client_id", "redirect_uri", "state", "response_mode"} {
 		if len(values[name]) > 1 {
 			return errRepeatedParameter
 		}
 	}
-	client, err := a.Service.client(ctx, values.Get("client_id"))
-	if errors.Is(err, ErrNotFound) || (err == nil && !client.DisabledAt.IsZero()) {
-		return &Error{Code: errUnknownClient.Code, Description: errUnknownClient.Description, Err: err}
+	client, err := a.Service.client(ctx, values.Get("client_id"), address)
+	switch {
+	case errors.Is(err, ErrNotFound) && a.Service.Documents != nil && documentURL(values.Get("client_id")):
+		return &Error{Code: InvalidRequest, Description: errNoDocument.Description, Err: err}
+	case errors.Is(err, ErrNotFound) || (err == nil && !client.DisabledAt.IsZero()):
+		return errUnknownClient
 	}
 	if err != nil {
 		return fmt.Errorf("client: %w", err)
@@ -150,7 +163,8 @@ func (a *Authorizations) readAddress(ctx context.Context, r *AuthorizationReques
 	if state := values.Get("state"); len(state) <= maxState && PlainText(state) {
 		r.State = state
 	}
-	r.FormPost = values.Get("response_mode") == "form_post" && strings.HasPrefix(r.RedirectURI, "http")
+	web := strings.HasPrefix(r.RedirectURI, "https:") || strings.HasPrefix(r.RedirectURI, "http:")
+	r.FormPost = values.Get("response_mode") == "form_post" && web
 	return nil
 }
 

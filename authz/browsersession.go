@@ -43,6 +43,9 @@ type BrowserSessionStore interface {
 	SaveBrowserSession(ctx context.Context, session BrowserSession, before Hash) error
 	// UseBrowserSession sets when the session was used, if it is there.
 	UseBrowserSession(ctx context.Context, hash Hash, used time.Time) error
+	// BrowserOf returns the id of the browser session in which a session of a client
+	// began, or ErrNotFound.
+	BrowserOf(ctx context.Context, sessionID string) (string, error)
 	// UserByID returns the user with the id, or ErrNotFound.
 	UserByID(ctx context.Context, id string) (User, error)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Grant types of the token endpoint.
@@ -142,6 +143,10 @@ func (c Client) Delivery() string {
 	return DeliveryBody
 }
 
+// Stranger reports whether no admin has registered the client: nobody has checked
+// what it says of itself.
+func (c Client) Stranger() bool { return c.Origin != "" }
+
 // Title returns what people call the client.
 func (c Client) Title() string { return cmp.Or(c.Name, c.ID) }
 
@@ -188,6 +193,10 @@ var (
 	hostForm = regexp.MustCompile(`^[a-z0-9.-]+(:[0-9]{1,5})?$|^\[[0-9a-f:]+\](:[0-9]{1,5})?$`)
 )
 
+// invisible reports whether a letter is none that people see: the name of a stranger
+// must not look like another one.
+func invisible(r rune) bool { return unicode.Is(unicode.Cf, r) || (unicode.IsSpace(r) && r != ' ') }
+
 // validClientID reports whether any client could have the id.
 func validClientID(id string) bool { return clientIDForm.MatchString(id) || documentURL(id) }
 
@@ -203,6 +212,9 @@ func (c Client) Validate() error {
 	}
 	if len(c.Name) > 200 || !PlainText(c.Name) {
 		return invalidInput("client name: want at most 200 bytes without control characters")
+	}
+	if c.Stranger() && (strings.TrimSpace(c.Name) != c.Name || strings.ContainsFunc(c.Name, invisible)) {
+		return invalidInput("client name: want only letters that can be seen, without space around them")
 	}
 	switch c.AuthMethod {
 	case AuthNone, AuthBasic, AuthPost, AuthAnySecret, AuthPrivateKeyJWT:
@@ -227,7 +239,7 @@ func (c Client) Validate() error {
 			}
 		}
 	}
-	if c.Origin != "" && (c.FirstParty || c.Introspect || slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return !slices.Contains(dynamicGrants(), grant) })) {
+	if c.Stranger() && (c.FirstParty || c.Introspect || slices.ContainsFunc(c.GrantTypes, func(grant string) bool { return !slices.Contains(dynamicGrants(), grant) })) {
 		return invalidInput("a client that no admin has registered: want it neither first-party nor to introspect, with the grants %s alone", strings.Join(dynamicGrants(), ", "))
 	}
 	if err := c.validateRedirects(); err != nil {

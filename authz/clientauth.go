@@ -23,12 +23,12 @@ type Credentials struct {
 // error has code InvalidClient.
 func (s *Service) Authenticate(ctx context.Context, credentials Credentials, address string) (Client, error) {
 	if credentials.Method == AuthNone {
-		return s.authenticate(ctx, credentials)
+		return s.authenticate(ctx, credentials, address)
 	}
 	if err := s.Throttle.secretAllowed(credentials.ClientID, address); err != nil {
 		return Client{}, err
 	}
-	client, err := s.authenticate(ctx, credentials)
+	client, err := s.authenticate(ctx, credentials, address)
 	if CodeOf(err) == InvalidClient {
 		if tooMany := s.Throttle.secretFailed(ctx, credentials.ClientID, address); tooMany != nil {
 			err = tooMany
@@ -44,8 +44,8 @@ var errInvalidClient = fail(InvalidClient, "Client authentication failed.")
 // authenticate returns the client that the credentials prove. The error is
 // errInvalidClient for an unknown or disabled client, a wrong secret and a
 // method that the client is not registered for alike.
-func (s *Service) authenticate(ctx context.Context, credentials Credentials) (Client, error) {
-	client, err := s.storedClient(ctx, credentials.ClientID)
+func (s *Service) authenticate(ctx context.Context, credentials Credentials, address string) (Client, error) {
+	client, err := s.storedClient(ctx, credentials.ClientID, address)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Client{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // OriginDocument says that a client publishes what it is.
@@ -17,8 +18,11 @@ const OriginDocument = "document"
 type DocumentSource interface {
 	// Fetch returns the document at a client's address, which may be a copy of
 	// some minutes ago unless it is to be fresh. A fresh one is not fetched more
-	// often than once a minute.
+	// often than once a minute. ErrUnavailable means that nothing can be said of it
+	// now, any other error that there is none.
 	Fetch(ctx context.Context, uri string, fresh bool) ([]byte, error)
+	// Kept reports whether there is such a copy, for which nobody is asked.
+	Kept(uri string) bool
 }
 
 // ClientDocuments finds clients that are known by the URL of a document in which
@@ -29,6 +33,8 @@ type DocumentSource interface {
 type ClientDocuments struct {
 	Source  DocumentSource
 	Clients *Clients
+	// Throttle bounds what strangers let the server fetch.
+	Throttle *Throttle
 	// Resources are those that such clients may ask for.
 	Resources []string
 }
@@ -54,19 +60,53 @@ func (c Client) HostOf() string {
 	return ""
 }
 
+// limitDocument bounds the documents that are fetched because of one address.
+var limitDocument = Bucket{Key: "document", Burst: 60, Period: 10 * time.Minute}
+
 // Client returns the client as its document describes it, with what is stored of
-// it besides. The error is ErrNotFound with the reason if the document cannot be
-// had, or describes no client that may be let in.
-func (d *ClientDocuments) Client(ctx context.Context, id string, fresh bool) (Client, error) {
-	client, err := d.Clients.Lookup.Client(ctx, id)
+// it besides. Of one that is stored that does where the document cannot be had for
+// now. The error is ErrNotFound with the reason if there is none, or if it describes
+// no client that may be let in; ErrUnavailable, or that the address must wait.
+func (d *ClientDocuments) Client(ctx context.Context, id, address string) (Client, error) {
+	stored, err := d.Clients.Lookup.Client(ctx, id)
+	known := err == nil
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Client{}, err
 	}
-	body, err := d.Source.Fetch(ctx, id, fresh)
-	if ctx.Err() != nil {
-		return Client{}, fmt.Errorf("client document: %w", ctx.Err())
+	if !d.Source.Kept(id) {
+		if err := d.Throttle.take(ctx, limitDocument.of(Network(address))); err != nil && known {
+			return stored, nil
+		} else if err != nil {
+			return Client{}, err
+		}
 	}
-	if err != nil {
+	client, err := d.fetch(ctx, stored, id, false)
+	if errors.Is(err, ErrUnavailable) && known && ctx.Err() == nil {
+		return stored, nil
+	}
+	return client, err
+}
+
+// keys returns the key set that a stored client publishes, and where, by its
+// document: the stored ones while that cannot be had.
+func (d *ClientDocuments) keys(ctx context.Context, stored Client, fresh bool) (jwks, uri string, err error) {
+	client, err := d.fetch(ctx, stored, stored.ID, fresh)
+	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil {
+		client, err = stored, nil
+	}
+	return client.JWKS, client.JWKSURI, err
+}
+
+// fetch returns what the document says, over what is stored. The error is
+// ErrUnavailable, or ErrNotFound with the reason.
+func (d *ClientDocuments) fetch(ctx context.Context, client Client, id string, fresh bool) (Client, error) {
+	body, err := d.Source.Fetch(ctx, id, fresh)
+	switch {
+	case ctx.Err() != nil:
+		return Client{}, fmt.Errorf("client document: %w", ctx.Err())
+	case errors.Is(err, ErrUnavailable):
+		return Client{}, fmt.Errorf("client document: %w", err)
+	case err != nil:
 		return Client{}, fmt.Errorf("%w: client document: %w", ErrNotFound, err)
 	}
 	client.ID, client.Origin = id, OriginDocument
@@ -137,23 +177,23 @@ func (c *Client) describe(from Client) {
 	c.IDTokenAlgorithm, c.DPoPBound = from.IDTokenAlgorithm, from.DPoPBound
 }
 
-// client returns a client with which something may begin: as its document
-// describes it, if it has one. The error is ErrNotFound, or what the store
-// answered.
-func (s *Service) client(ctx context.Context, id string) (Client, error) {
+// client returns a client with which something may begin, for a request from the
+// address: as its document describes it, if it has one. The error is ErrNotFound,
+// that of ClientDocuments.Client, or what the store answered.
+func (s *Service) client(ctx context.Context, id, address string) (Client, error) {
 	if s.Documents == nil || !documentURL(id) {
 		return s.Registry.Client(ctx, id)
 	}
-	return s.Documents.Client(ctx, id, false)
+	return s.Documents.Client(ctx, id, address)
 }
 
 // storedClient returns a client with which something goes on: as it is stored. A
 // document is asked for if there is nothing else, since clients may push a request
 // before any user has let them in.
-func (s *Service) storedClient(ctx context.Context, id string) (Client, error) {
+func (s *Service) storedClient(ctx context.Context, id, address string) (Client, error) {
 	client, err := s.Registry.Client(ctx, id)
 	if errors.Is(err, ErrNotFound) && documentURL(id) {
-		return s.client(ctx, id)
+		return s.client(ctx, id, address)
 	}
 	return client, err
 }

@@ -48,7 +48,8 @@ type ConsentStore interface {
 	// SaveConsent stores the consent in place of the one before. ErrNotFound
 	// means that user or client are gone.
 	SaveConsent(ctx context.Context, consent Consent, event Event) error
-	// DeleteConsent deletes the consent, or returns ErrNotFound.
+	// DeleteConsent deletes the consent, and the codes and approved devices that
+	// nothing has come of yet. That there is nothing is no error, and no event.
 	DeleteConsent(ctx context.Context, userID, clientID string, event Event) error
 	// ListConsents returns what the user has allowed, by client id, at most limit.
 	ListConsents(ctx context.Context, userID string, limit int) ([]Consent, error)
@@ -67,8 +68,16 @@ func (a *Authorizations) consent(ctx context.Context, userID, clientID string) (
 	return consent, nil
 }
 
+// limitLetIn bounds the clients that a user lets in which nobody has stored before.
+var limitLetIn = Bucket{Key: "let in", Burst: 30, Period: time.Hour}
+
 // remember stores that the user allows what is asked for.
 func (a *Authorizations) remember(ctx context.Context, z Authorization, device Device) error {
+	if z.Request.Client.Origin == OriginDocument && z.Request.Client.Version == 0 {
+		if err := a.Service.Throttle.take(ctx, limitLetIn.of(z.Login.User.ID)); err != nil {
+			return err
+		}
+	}
 	if err := a.Service.keepClient(ctx, z.Request.Client); err != nil {
 		return err
 	}

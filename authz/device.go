@@ -168,10 +168,10 @@ func (a *Authorizations) FindDevice(ctx context.Context, login BrowserLogin, use
 	if err := a.Service.Throttle.take(ctx, limitConfirm.of(Network(address)), limitConfirm.of(login.User.ID)); err != nil {
 		return DeviceGrant{}, Authorization{}, err
 	}
-	return a.deviceOf(ctx, login, userCode)
+	return a.deviceOf(ctx, login, userCode, address)
 }
 
-func (a *Authorizations) deviceOf(ctx context.Context, login BrowserLogin, userCode string) (DeviceGrant, Authorization, error) {
+func (a *Authorizations) deviceOf(ctx context.Context, login BrowserLogin, userCode, address string) (DeviceGrant, Authorization, error) {
 	device, err := a.Devices.DeviceByUserCode(ctx, userCodeHash(userCode))
 	if errors.Is(err, ErrNotFound) || (err == nil && (device.State != DevicePending || !a.Service.now().Before(device.ExpiresAt))) {
 		return DeviceGrant{}, Authorization{}, errUserCode
@@ -179,7 +179,7 @@ func (a *Authorizations) deviceOf(ctx context.Context, login BrowserLogin, userC
 	if err != nil {
 		return DeviceGrant{}, Authorization{}, fmt.Errorf("device: %w", err)
 	}
-	client, err := a.Service.client(ctx, device.ClientID)
+	client, err := a.Service.client(ctx, device.ClientID, address)
 	if errors.Is(err, ErrNotFound) || (err == nil && !client.DisabledAt.IsZero()) {
 		return DeviceGrant{}, Authorization{}, errUserCode
 	}
@@ -198,14 +198,19 @@ func (a *Authorizations) deviceOf(ctx context.Context, login BrowserLogin, userC
 }
 
 // DecideDevice answers for the user who allows what the device asks for, or does
-// not. The error is as that of FindDevice.
-func (a *Authorizations) DecideDevice(ctx context.Context, login BrowserLogin, userCode string, allowed bool, where Device) error {
+// not. The error is as that of FindDevice, or has code ConsentRequired when he must
+// be asked anew.
+func (a *Authorizations) DecideDevice(ctx context.Context, login BrowserLogin, userCode string, consenting Consenting) error {
+	where := consenting.Device
 	device, z, err := a.FindDevice(ctx, login, userCode, where.Address)
 	if err != nil {
 		return err
 	}
 	device.State = DeviceDenied
-	if allowed {
+	if consenting.Allowed {
+		if consenting.Shown != z.Shown() {
+			return errShownAnew
+		}
 		if err := a.remember(ctx, z, newDevice(where.Address, where.UserAgent)); err != nil {
 			return err
 		}

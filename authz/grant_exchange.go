@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -43,7 +44,14 @@ func (s *Service) exchangeGrant(ctx context.Context, client Client, request Toke
 	candidates := slices.DeleteFunc(slices.Clone(client.Resources), func(uri string) bool {
 		return slices.Contains(own, uri) || uri == subject.Audience // what users do for themselves, and what it has already
 	})
-	t, err := s.chooseTarget(ctx, candidates, resource, wanted, func(r Resource, token string) bool { return r.permits(token, subject.Roles) })
+	// What the user has granted for a resource bounds whatever is had for it.
+	granted, err := s.Families.FamilyBySession(ctx, subject.SessionID)
+	if err != nil {
+		return TokenResponse{}, fmt.Errorf("session: %w", err)
+	}
+	t, err := s.chooseTarget(ctx, candidates, resource, wanted, func(r Resource, token string) bool {
+		return r.permits(token, subject.Roles) && (granted.Scope.Has(token) || !slices.Contains(granted.Resources, r.URI))
+	})
 	if err != nil {
 		return TokenResponse{}, err
 	}

@@ -28,10 +28,10 @@ type LogoutDelivery struct {
 // LogoutStore keeps the deliveries. They are stored by whatever ends sessions,
 // in the same transaction, for clients that want to know.
 type LogoutStore interface {
-	// ClaimLogouts returns at most limit deliveries that are due at now, counts
-	// the attempt, and makes them due again at the time until, so that nobody
-	// else sends them meanwhile.
-	ClaimLogouts(ctx context.Context, now, until time.Time, limit int) ([]LogoutDelivery, error)
+	// ClaimLogouts returns at most limit deliveries that are due at now, and at most
+	// perClient of one client, counts the attempt, and makes them due again at the
+	// time until, so that nobody else sends them meanwhile.
+	ClaimLogouts(ctx context.Context, now, until time.Time, limit, perClient int) ([]LogoutDelivery, error)
 	// RetryLogout says when a delivery is due again, if it is there.
 	RetryLogout(ctx context.Context, id string, due time.Time) error
 	// FinishLogout deletes the delivery and stores its event in one transaction;
@@ -59,7 +59,10 @@ type Logouts struct {
 const (
 	// logoutLease is how long a node may take to send what it has claimed.
 	logoutLease = time.Minute
-	logoutBatch = 20
+	logoutBatch = 40
+	// logoutsPerClient is how many of a batch go to one client: one that does not
+	// answer must not hold the others up.
+	logoutsPerClient = 2
 	// logoutTokenTTL is how long a logout token is good: it is sent at once.
 	logoutTokenTTL = time.Minute
 )
@@ -76,7 +79,7 @@ func logoutRetries() []time.Duration {
 // as long as the slowest client of the batch.
 func (l *Logouts) Tick(ctx context.Context) (int, error) {
 	now := kept(l.Now)
-	due, err := l.Store.ClaimLogouts(ctx, now, now.Add(logoutLease), logoutBatch)
+	due, err := l.Store.ClaimLogouts(ctx, now, now.Add(logoutLease), logoutBatch, logoutsPerClient)
 	if err != nil {
 		return 0, fmt.Errorf("logout tokens: %w", err)
 	}

@@ -30,6 +30,9 @@ type PurgeLimits struct {
 	DevicesBefore time.Time
 	// UsedBefore compares with when an id that was used once expires.
 	UsedBefore time.Time
+	// StrangersBefore compares with when a client that no admin has registered
+	// changed last; only one goes that nobody has let in and that is not disabled.
+	StrangersBefore time.Time
 	// ListsBefore compares with when a status list of sessions last gave away
 	// entries; only one that is full and has no session left goes.
 	ListsBefore time.Time
@@ -62,6 +65,9 @@ const (
 	purgeBatch = 500
 	// activityKept is a little more than the longest range of an overview.
 	activityKept = RangeMonth + 24*time.Hour
+	// strangerKept is how long a client that has registered itself may wait for its
+	// first user.
+	strangerKept = 30 * 24 * time.Hour
 	// familyGrace keeps a family until the last access token that could ever
 	// have been issued for it is dead, with a minute of leeway.
 	familyGrace = MaxAccessTokenTTL + time.Minute
@@ -79,7 +85,7 @@ func (p *Purger) Tick(ctx context.Context) (int, error) {
 		FamiliesBefore: now.Add(-familyGrace), EventsBefore: now.Add(-p.EventRetention), DeniedBefore: now,
 		ConfirmationsBefore: now, ActivityBefore: now.Add(-activityKept), ConsoleBefore: now,
 		BrowsersBefore: now, CodesBefore: now.Add(-codeKept), PushedBefore: now, UsedBefore: now, DevicesBefore: now.Add(-deviceKept),
-		ListsBefore: now.Add(-2 * leaseLife), Limit: purgeBatch,
+		StrangersBefore: now.Add(-strangerKept), ListsBefore: now.Add(-2 * leaseLife), Limit: purgeBatch,
 	}
 	total := 0
 	for {

@@ -71,7 +71,7 @@ func (a *Authorizations) Push(ctx context.Context, p Push) (PushedResponse, erro
 	if thumbprint != "" {
 		values.Set("dpop_jkt", thumbprint)
 	}
-	if _, err := a.Read(ctx, values); err != nil {
+	if _, err := a.Read(ctx, values, p.Address); err != nil {
 		var refused *AuthorizationError
 		if errors.As(err, &refused) {
 			err = refused.Err

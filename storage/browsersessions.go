@@ -72,17 +72,32 @@ func (db *DB) UseBrowserSession(ctx context.Context, hash authz.Hash, used time.
 	})
 }
 
-// endBrowsers ends the sessions of browsers that an ending of sessions means.
+// BrowserOf implements authz.BrowserSessionStore.
+func (db *DB) BrowserOf(ctx context.Context, sessionID string) (string, error) {
+	var row browserFamilyRow
+	err := db.query(ctx, func(tx *gorm.DB) error { return tx.Where("sid = ?", sessionID).Take(&row).Error })
+	return row.BrowserID, err
+}
+
+// endBrowser ends the session of the browser whose sessions are ended. It comes
+// first: a session that is about to begin there is waited for, and ended then.
+func endBrowser(tx *gorm.DB, ending authz.Ending) error {
+	if ending.BrowserID == "" {
+		return nil
+	}
+	return tx.Where("id = ?", ending.BrowserID).Delete(&browserSessionRow{}).Error
+}
+
+// endBrowsers ends the sessions of the browsers in which the ended sessions began,
+// if that is asked for.
 func endBrowsers(tx *gorm.DB, ending authz.Ending, ended []familyRow) error {
-	switch {
-	case ending.BrowserID != "":
-		return tx.Where("id = ?", ending.BrowserID).Delete(&browserSessionRow{}).Error
-	case ending.Browsers && len(ended) > 0:
-		for batch := range batches(ended) {
-			begun := tx.Session(&gorm.Session{NewDB: true}).Model(&browserFamilyRow{}).Where("sid IN ?", batch).Select("browser_id")
-			if err := tx.Where("id IN (?)", begun).Delete(&browserSessionRow{}).Error; err != nil {
-				return err
-			}
+	if !ending.Browsers {
+		return nil
+	}
+	for batch := range batches(ended) {
+		begun := tx.Session(&gorm.Session{NewDB: true}).Model(&browserFamilyRow{}).Where("sid IN ?", batch).Select("browser_id")
+		if err := tx.Where("id IN (?)", begun).Delete(&browserSessionRow{}).Error; err != nil {
+			return err
 		}
 	}
 	return nil

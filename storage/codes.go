@@ -98,13 +98,24 @@ func (db *DB) InsertCode(ctx context.Context, code authz.AuthorizationCode, push
 		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
-		if pushed != (authz.Hash{}) {
-			if err := one(tx.Where("hash = ?", pushed[:]).Delete(&pushedRow{}), authz.ErrConflict); err != nil {
-				return err
-			}
-		}
-		return tx.Model(&browserSessionRow{}).Where("id = ?", code.BrowserID).UpdateColumn("login_for", []byte{}).Error
+		return closeRequest(tx, code.BrowserID, pushed)
 	})
+}
+
+// closeRequest notes that a request is answered: the pushed one is gone, and the
+// browser's login was not made for it any more.
+func closeRequest(tx *gorm.DB, browserID string, pushed authz.Hash) error {
+	if pushed != (authz.Hash{}) {
+		if err := one(tx.Where("hash = ?", pushed[:]).Delete(&pushedRow{}), authz.ErrConflict); err != nil {
+			return err
+		}
+	}
+	return tx.Model(&browserSessionRow{}).Where("id = ?", browserID).UpdateColumn("login_for", []byte{}).Error
+}
+
+// CloseRequest implements authz.AuthorizationStore.
+func (db *DB) CloseRequest(ctx context.Context, browserID string, pushed authz.Hash) error {
+	return db.transaction(ctx, func(tx *gorm.DB) error { return closeRequest(tx, browserID, pushed) })
 }
 
 type pushedRow struct {

@@ -59,9 +59,16 @@ func (db *DB) SaveConsent(ctx context.Context, c authz.Consent, event authz.Even
 // DeleteConsent implements authz.ConsentStore.
 func (db *DB) DeleteConsent(ctx context.Context, userID, clientID string, event authz.Event) error {
 	return db.transaction(ctx, func(tx *gorm.DB) error {
-		gone := tx.Where("user_id = ? AND client_id = ?", userID, clientID).Delete(&consentRow{})
-		if err := one(gone, authz.ErrNotFound); err != nil {
+		const theirs = "user_id = ? AND client_id = ?"
+		if err := tx.Where(theirs+" AND sid = ''", userID, clientID).Delete(&codeRow{}).Error; err != nil {
 			return err
+		}
+		if err := tx.Where(theirs, userID, clientID).Delete(&deviceRow{}).Error; err != nil {
+			return err
+		}
+		gone := tx.Where(theirs, userID, clientID).Delete(&consentRow{})
+		if gone.Error != nil || gone.RowsAffected == 0 {
+			return gone.Error
 		}
 		return insertEvents(tx, event)
 	})

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"chancery/authz"
+	"chancery/storage/migrations"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 type deviceRow struct {
@@ -109,8 +111,19 @@ func (db *DB) RedeemDevice(ctx context.Context, hash authz.Hash, f authz.Family,
 	})
 }
 
-// begin stores a session that began in a browser.
+// begin stores a session that began in a browser, if that has not been logged out
+// meanwhile. The share lock makes a logout that races with it wait for it, and then
+// reach the session.
 func (db *DB) begin(tx *gorm.DB, f authz.Family, grant authz.Grant) error {
+	if !grant.Scope.Has(authz.ScopeOfflineAccess) {
+		alive := tx.Model(&browserSessionRow{}).Where("id = ?", grant.BrowserID)
+		if db.dialect == migrations.Postgres {
+			alive = alive.Clauses(clause.Locking{Strength: "SHARE"})
+		}
+		if err := alive.Take(&browserSessionRow{}).Error; err != nil {
+			return err
+		}
+	}
 	if err := db.insertFamily(tx, f, grant.AuthEpoch); err != nil {
 		return err
 	}

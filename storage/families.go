@@ -196,6 +196,9 @@ func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := endBrowser(tx, ending); err != nil {
+		return 0, err
+	}
 	condition, values := selection(ending)
 	condition += " AND revoked_at IS NULL AND sid <> ?"
 	values = append(values, ending.Except)

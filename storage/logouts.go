@@ -75,16 +75,19 @@ func tellClients(tx *gorm.DB, ending authz.Ending, ended []familyRow) error {
 }
 
 // ClaimLogouts implements authz.LogoutStore.
-func (db *DB) ClaimLogouts(ctx context.Context, now, until time.Time, limit int) ([]authz.LogoutDelivery, error) {
-	const oldest = "SELECT id FROM logout_deliveries WHERE due_at <= ? ORDER BY due_at, id LIMIT ?"
+func (db *DB) ClaimLogouts(ctx context.Context, now, until time.Time, limit, perClient int) ([]authz.LogoutDelivery, error) {
+	// Each client's oldest come first, of those that have waited longest.
+	const oldest = "SELECT l.id FROM logout_deliveries l JOIN (SELECT id, ROW_NUMBER() OVER (PARTITION BY client_id ORDER BY due_at, id) AS turn " +
+		"FROM (SELECT id, client_id, due_at FROM logout_deliveries WHERE due_at <= ? ORDER BY due_at, id LIMIT 5000) d) t ON t.id = l.id " +
+		"WHERE t.turn <= ? AND l.due_at <= ? ORDER BY t.turn, l.due_at, l.id LIMIT ?"
 	due := "IN (" + oldest + ")"
 	if db.dialect == migrations.Postgres {
-		due = "= ANY (ARRAY (" + oldest + " FOR UPDATE SKIP LOCKED))"
+		due = "= ANY (ARRAY (" + oldest + " FOR UPDATE OF l SKIP LOCKED))"
 	}
 	var claimed []logoutRow
 	err := db.statement(ctx, func(tx *gorm.DB) error {
 		return tx.Raw("UPDATE logout_deliveries SET attempts = attempts + 1, due_at = ? WHERE id "+due+
-			" RETURNING id, client_id, user_id, sid, attempts, created_at, due_at", millis(until), millis(now), limit).Scan(&claimed).Error
+			" RETURNING id, client_id, user_id, sid, attempts, created_at, due_at", millis(until), millis(now), perClient, millis(now), limit).Scan(&claimed).Error
 	})
 	deliveries := make([]authz.LogoutDelivery, len(claimed))
 	for i, row := range claimed {

@@ -52,8 +52,27 @@ func (db *DB) Purge(ctx context.Context, limits authz.PurgeLimits) (int, error) 
 			return total, err
 		}
 	}
+	strangers, err := db.purgeStrangers(ctx, limits)
+	if err != nil {
+		return total, err
+	}
 	retired, err := db.retireLists(ctx, limits)
-	return total + retired, err
+	return total + strangers + retired, err
+}
+
+// purgeStrangers deletes clients that no admin has registered and no user uses.
+func (db *DB) purgeStrangers(ctx context.Context, limits authz.PurgeLimits) (int, error) {
+	deleted := 0
+	err := db.transaction(ctx, func(tx *gorm.DB) error {
+		result := tx.Exec("DELETE FROM clients WHERE id IN (SELECT c.id FROM clients c WHERE c.origin IN ? AND c.disabled_at = 0 AND c.updated_at < ? "+
+			"AND NOT EXISTS (SELECT 1 FROM consents WHERE client_id = c.id) AND NOT EXISTS (SELECT 1 FROM refresh_families WHERE client_id = c.id) LIMIT ?)",
+			[]string{authz.OriginDynamic, authz.OriginDocument}, millis(limits.StrangersBefore), limits.Limit)
+		if deleted = int(result.RowsAffected); result.Error != nil || deleted == 0 {
+			return result.Error
+		}
+		return db.announce(tx, registrationsVersion)
+	})
+	return deleted, err
 }
 
 // purgeFamilies deletes sessions together with what is known of where they

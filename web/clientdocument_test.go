@@ -3,6 +3,7 @@ package web_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -125,7 +126,8 @@ func TestClientDocument_Refused(t *testing.T) {
 func wantNoClient(t *testing.T, s *server, name, id string) {
 	t.Helper()
 	a := newBrowser(s).open(authorizeURL(id, "redirect_uri", documentRedirect))
-	if a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "There is no such client") || strings.Contains(a.body, "document") {
+	told := strings.Contains(a.body, "There is no such client") || strings.Contains(a.body, "The app does not say at its address what it is")
+	if a.StatusCode != http.StatusBadRequest || !told || strings.Contains(a.body, "document") {
 		t.Errorf("%s = %d %s", name, a.StatusCode, a.body)
 	}
 	wantAnswer(t, s.as(id, tokenURL, "grant_type", "authorization_code", "code", "x"), http.StatusUnauthorized, "invalid_client")
@@ -223,6 +225,16 @@ func TestClientDocument_Keys(t *testing.T) {
 	s.describe(documentID, signs())
 	refreshed := s.post(tokenURL, append(proof(), "grant_type", "refresh_token", "refresh_token", tokens.str("refresh_token"))...)
 	wantAnswer(t, refreshed, http.StatusOK, "")
+	newer := c.key
+	c.key, c.kid = old, "k1"
+	wantUnproven(t, "a key that it has taken back", s.post(tokenURL, append(proof(), "grant_type", "refresh_token", "refresh_token", refreshed.str("refresh_token"))...))
+	s.unreachable = true // the stored key does, which is the newest that any user has let in
+	refreshed = s.post(tokenURL, append(proof(), "grant_type", "refresh_token", "refresh_token", refreshed.str("refresh_token"))...)
+	wantAnswer(t, refreshed, http.StatusOK, "")
+	s.unreachable = false
+	c.key, c.kid = newer, "k2"
+	refreshed = s.post(tokenURL, append(proof(), "grant_type", "refresh_token", "refresh_token", refreshed.str("refresh_token"))...)
+	wantAnswer(t, refreshed, http.StatusOK, "")
 	c.key, c.kid = newKey(t), "k3"
 	wantUnproven(t, "a key that it has not published", s.post(tokenURL, append(proof(), "grant_type", "refresh_token", "refresh_token", refreshed.str("refresh_token"))...))
 	// A document may turn a client with keys into a public one, and back.
@@ -232,6 +244,37 @@ func TestClientDocument_Keys(t *testing.T) {
 	s.describe(documentID, signs())
 	b.code(documentID, "redirect_uri", documentRedirect)
 	wantUnproven(t, "without a proof", s.as(documentID, tokenURL, "grant_type", "refresh_token", "refresh_token", refreshed.str("refresh_token")))
+}
+
+// TestClientDocument_Unreachable: a site that does not answer keeps nobody out who
+// was let in before, and lets nobody in who was not.
+func TestClientDocument_Unreachable(t *testing.T) {
+	s := documentServer(t, func(o *options) {
+		o.throttle = &authz.ThrottlePolicy{Pair: 1000, Account: 1000, Address: 1000, Client: 1000}
+	})
+	s.describe(documentID)
+	b := newBrowser(s)
+	b.session(documentID, "redirect_uri", documentRedirect)
+	s.unreachable = true
+	b.session(documentID, "redirect_uri", documentRedirect)
+	other := b.open(authorizeURL("https://other.example/client.json", "redirect_uri", documentRedirect))
+	if other.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a client that nobody knows = %d %s", other.StatusCode, other.body)
+	}
+	// Whoever lets the server ask for too much must wait, and keeps nobody else out.
+	s.unreachable = false
+	delete(s.copied, documentID)
+	refused := 0
+	for i := range 100 {
+		a := b.open(authorizeURL(fmt.Sprintf("https://host%d.example/client.json", i), "redirect_uri", documentRedirect))
+		if a.StatusCode == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused < 30 || len(s.fetches) > 80 {
+		t.Errorf("%d of 100 were refused after %d fetches", refused, len(s.fetches))
+	}
+	b.session(documentID, "redirect_uri", documentRedirect)
 }
 
 func TestClientDocument_Device(t *testing.T) {

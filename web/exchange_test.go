@@ -79,6 +79,21 @@ func TestExchange(t *testing.T) {
 	}
 }
 
+// TestExchange_StaysWithinTheGrant: what the user has granted for a resource is not
+// widened by a way around it.
+func TestExchange_StaysWithinTheGrant(t *testing.T) {
+	s := exchangeServer(t)
+	login := s.login("app", "scope", "read", "resource", apiURI)
+	there := s.exchangeToken("orders", login.str("access_token"), "resource", otherURI)
+	wantAnswer(t, there, http.StatusOK, "")
+	wantAnswer(t, s.exchangeToken("stock", there.str("access_token"), "resource", apiURI, "scope", "write"), http.StatusBadRequest, "invalid_target")
+	back := s.exchangeToken("stock", there.str("access_token"), "resource", apiURI)
+	wantAnswer(t, back, http.StatusOK, "")
+	if back.str("scope") != "read" {
+		t.Errorf("scope = %s, want what was granted", back.str("scope"))
+	}
+}
+
 func TestExchange_Refused(t *testing.T) {
 	s := exchangeServer(t)
 	token := s.login("app", "resource", apiURI).str("access_token")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -64,7 +65,9 @@ type server struct {
 	published, copied map[string]string
 	fetches           []bool
 	fetching          sync.Mutex
-	proofs            verify.Proofs
+	// unreachable is set while nothing can be fetched.
+	unreachable bool
+	proofs      verify.Proofs
 }
 
 // testClock is a time that tests move by hand.
@@ -160,7 +163,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		Indexes: indexes, Events: s.store, Refreshes: refreshes, Passwords: hasher, Signer: s.rotator.Ring, Throttle: throttle,
 	}
 	if o.clientDocuments {
-		s.service.Documents = &authz.ClientDocuments{Source: s, Clients: s.clients, Resources: []string{apiURI}}
+		s.service.Documents = &authz.ClientDocuments{Source: s, Clients: s.clients, Throttle: throttle, Resources: []string{apiURI}}
 	}
 	s.service.Used, s.service.ClientKeys, s.service.Proofs = s.store, s, s
 	s.register()
@@ -218,10 +221,20 @@ func (s *server) Fetch(_ context.Context, uri string, fresh bool) ([]byte, error
 	if jwks, ok := s.published[uri]; ok && (fresh || s.copied[uri] == "") {
 		s.copied[uri] = jwks
 	}
+	if s.unreachable {
+		return nil, fmt.Errorf("%w: no answer", authz.ErrUnavailable)
+	}
 	if s.copied[uri] == "" {
 		return nil, errors.New("no document")
 	}
 	return []byte(s.copied[uri]), nil
+}
+
+// Kept implements authz.DocumentSource.
+func (s *server) Kept(uri string) bool {
+	s.fetching.Lock()
+	defer s.fetching.Unlock()
+	return s.copied[uri] != ""
 }
 
 // Send implements authz.Mailer.

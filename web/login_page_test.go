@@ -210,7 +210,7 @@ func TestAccountPage(t *testing.T) {
 	tokens := b.session("site")
 	ours := b.session("phone")
 	page := b.open("/account")
-	for _, want := range []string{"The Site", "The Phone", "one of our own", "<code>read</code>", "Signed in once, last used"} {
+	for _, want := range []string{"The Site", "The Phone", "one of our own", "<code>read</code>", "Signed in on one device, last used"} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page.body)
 		}

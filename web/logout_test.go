@@ -57,12 +57,14 @@ func TestLogout_AsksTheUser(t *testing.T) {
 	bob := newBrowser(s)
 	bob.submit(bob.open(authorizeURL("phone")), 0, "username", "bob", "password", secretPW)
 	bobs := bob.exchange("phone", bob.answered(bob.open(authorizeURL("phone")), "https://phone.example/callback").Get("code")).str("id_token")
+	elsewhere := newBrowser(s).session("site").str("id_token")
 	for name, pairs := range map[string][]string{
 		"nothing":                 nil,
 		"a client":                {"client_id", "site"},
 		"a client and a redirect": {"client_id", "site", "post_logout_redirect_uri", "https://site.example/bye"},
 		"an ID token of nobody":   {"id_token_hint", "x"},
 		"an ID token of another":  {"id_token_hint", bobs},
+		"one of another browser":  {"id_token_hint", elsewhere},
 		"an access token":         {"id_token_hint", s.login("app").str("access_token")},
 		"logout_hint":             {"logout_hint", username},
 		"a state":                 {"state", "x"},

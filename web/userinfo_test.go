@@ -50,6 +50,9 @@ func TestUserInfo_Transports(t *testing.T) {
 	both := s.form(userInfoURL, "access_token", token)
 	both.Header.Set("Authorization", "Bearer "+token)
 	wantAnswer(t, s.do(both), http.StatusBadRequest, "invalid_request")
+	bound := s.form(userInfoURL, "access_token", token)
+	bound.Header.Set("Authorization", "DPoP "+token)
+	wantAnswer(t, s.do(bound), http.StatusBadRequest, "invalid_request")
 	wantAnswer(t, s.get(userInfoURL+"?access_token="+token), http.StatusUnauthorized, "missing_token")
 	none := s.get(userInfoURL)
 	if got := none.Header.Get("WWW-Authenticate"); none.StatusCode != http.StatusUnauthorized || got != `Bearer realm="`+issuer+`"` {

@@ -2,6 +2,7 @@ package authztest
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,6 +76,15 @@ func (m *Memory) UseBrowserSession(ctx context.Context, hash authz.Hash, used ti
 	return nil
 }
 
+// BrowserOf implements authz.BrowserSessionStore.
+func (m *Memory) BrowserOf(ctx context.Context, sessionID string) (string, error) {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "BrowserOf"); err != nil {
+		return "", err
+	}
+	return found(m.begun, sessionID)
+}
+
 func (m *Memory) endBrowser(id string) {
 	for hash, session := range m.browsers {
 		if session.ID == id {
@@ -136,12 +146,21 @@ func (m *Memory) RedeemCode(ctx context.Context, hash authz.Hash, family authz.F
 	if !ok || code.SessionID != "" {
 		return authz.ErrConflict
 	}
-	if err := m.insertFamily(family, grant.AuthEpoch); err != nil {
+	if err := m.beginGrant(family, grant); err != nil {
 		return err
 	}
 	code.SessionID = family.SessionID
 	m.codes[hash], m.begun[family.SessionID] = code, grant.BrowserID
 	return nil
+}
+
+// beginGrant stores a family that began in a browser, if that is still logged in.
+func (m *Memory) beginGrant(family authz.Family, grant authz.Grant) error {
+	alive := func(session authz.BrowserSession) bool { return session.ID == grant.BrowserID }
+	if !grant.Scope.Has(authz.ScopeOfflineAccess) && !slices.ContainsFunc(slices.Collect(maps.Values(m.browsers)), alive) {
+		return authz.ErrNotFound
+	}
+	return m.insertFamily(family, grant.AuthEpoch)
 }
 
 // InsertCode implements authz.AuthorizationStore.
@@ -153,14 +172,31 @@ func (m *Memory) InsertCode(ctx context.Context, code authz.AuthorizationCode, p
 	if _, ok := m.pushed[pushed]; !ok && pushed != (authz.Hash{}) {
 		return authz.ErrConflict
 	}
-	delete(m.pushed, pushed)
 	m.codes[code.Hash] = code
+	m.closeRequest(code.BrowserID, pushed)
+	return nil
+}
+
+func (m *Memory) closeRequest(browserID string, pushed authz.Hash) {
+	delete(m.pushed, pushed)
 	for hash, session := range m.browsers {
-		if session.ID == code.BrowserID {
+		if session.ID == browserID {
 			session.LoginFor = authz.Hash{}
 			m.browsers[hash] = session
 		}
 	}
+}
+
+// CloseRequest implements authz.AuthorizationStore.
+func (m *Memory) CloseRequest(ctx context.Context, browserID string, pushed authz.Hash) error {
+	defer m.mu.Unlock()
+	if err := m.begin(ctx, "CloseRequest"); err != nil {
+		return err
+	}
+	if _, ok := m.pushed[pushed]; !ok && pushed != (authz.Hash{}) {
+		return authz.ErrConflict
+	}
+	m.closeRequest(browserID, pushed)
 	return nil
 }
 
@@ -218,12 +254,17 @@ func (m *Memory) DeleteConsent(ctx context.Context, userID, clientID string, eve
 	if err := m.begin(ctx, "DeleteConsent"); err != nil {
 		return err
 	}
+	maps.DeleteFunc(m.codes, func(_ authz.Hash, code authz.AuthorizationCode) bool {
+		return code.UserID == userID && code.ClientID == clientID && code.SessionID == ""
+	})
+	maps.DeleteFunc(m.devices, func(_ authz.Hash, device authz.DeviceGrant) bool {
+		return device.UserID == userID && device.ClientID == clientID
+	})
 	key := [2]string{userID, clientID}
-	if _, err := found(m.consents, key); err != nil {
-		return err
+	if _, ok := m.consents[key]; ok {
+		delete(m.consents, key)
+		m.append(event)
 	}
-	delete(m.consents, key)
-	m.append(event)
 	return nil
 }
 
@@ -244,14 +285,15 @@ func (m *Memory) ListConsents(ctx context.Context, userID string, limit int) ([]
 }
 
 // ClaimLogouts implements authz.LogoutStore.
-func (m *Memory) ClaimLogouts(ctx context.Context, now, until time.Time, limit int) ([]authz.LogoutDelivery, error) {
+func (m *Memory) ClaimLogouts(ctx context.Context, now, until time.Time, limit, perClient int) ([]authz.LogoutDelivery, error) {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "ClaimLogouts"); err != nil {
 		return nil, err
 	}
 	claimed := []authz.LogoutDelivery{}
 	for id, d := range m.logouts {
-		if d.due.After(now) || len(claimed) == limit {
+		ofClient := func(other authz.LogoutDelivery) bool { return other.ClientID == d.ClientID }
+		if d.due.After(now) || len(claimed) == limit || len(slices.DeleteFunc(slices.Clone(claimed), func(o authz.LogoutDelivery) bool { return !ofClient(o) })) == perClient {
 			continue
 		}
 		d.Attempts++

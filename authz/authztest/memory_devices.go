@@ -88,7 +88,7 @@ func (m *Memory) RedeemDevice(ctx context.Context, hash authz.Hash, family authz
 	if m.devices[hash].State != authz.DeviceApproved {
 		return authz.ErrConflict
 	}
-	if err := m.insertFamily(family, grant.AuthEpoch); err != nil {
+	if err := m.beginGrant(family, grant); err != nil {
 		return err
 	}
 	delete(m.devices, hash)

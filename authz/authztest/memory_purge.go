@@ -52,6 +52,7 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 		purgeRows(m.pushed, limits.Limit, func(p authz.PushedRequest) bool { return p.ExpiresAt.Before(limits.PushedBefore) })
 	browsers += purgeRows(m.devices, limits.Limit, func(d authz.DeviceGrant) bool { return d.ExpiresAt.Before(limits.DevicesBefore) })
 	browsers += purgeRows(m.used, limits.Limit, func(expires time.Time) bool { return expires.Before(limits.UsedBefore) })
+	browsers += m.purgeStrangers(limits)
 	minutes := 0
 	for key := range m.activity {
 		if time.UnixMilli(key.minute).Before(limits.ActivityBefore) && minutes < limits.Limit {
@@ -68,6 +69,26 @@ func (m *Memory) Purge(ctx context.Context, limits authz.PurgeLimits) (int, erro
 		return old
 	})
 	return families + denied + events + confirmations + minutes + browsers + m.retireLists(limits), nil
+}
+
+func (m *Memory) purgeStrangers(limits authz.PurgeLimits) int {
+	used := map[string]bool{}
+	for key := range m.consents {
+		used[key[1]] = true
+	}
+	for _, family := range m.families {
+		used[family.ClientID] = true
+	}
+	deleted := 0
+	for id, client := range m.clients {
+		own := client.Origin != authz.OriginDynamic && client.Origin != authz.OriginDocument
+		if own || used[id] || !client.DisabledAt.IsZero() || !client.UpdatedAt.Before(limits.StrangersBefore) || deleted == limits.Limit {
+			continue
+		}
+		delete(m.clients, id)
+		deleted++
+	}
+	return deleted
 }
 
 // purgeRows deletes at most limit rows that are over, and returns how many.

@@ -35,8 +35,7 @@ func sampleCode(userID string, n int) authz.AuthorizationCode {
 func withCodeSession(t testing.TB, store Store, userID, browserID string, n int, scope ...string) {
 	t.Helper()
 	code, family := sampleCode(userID, n), SampleFamily(userID, n)
-	code.BrowserID = browserID
-	family.Scope = scope
+	code.BrowserID, code.Scope, family.Scope = browserID, scope, scope
 	must(t, store.InsertCode(t.Context(), code, authz.Hash{}))
 	must(t, store.RedeemCode(t.Context(), code.Hash, family, code.Grant))
 }
@@ -119,9 +118,8 @@ func browserDeleted(t *testing.T, store Store) {
 }
 
 func codeStoredWhole(t *testing.T, store Store) {
-	userID := withUser(t, store, "alice")
+	userID := withBrowser(t, store)
 	browser, code := sampleBrowser(userID, 1), sampleCode(userID, 1)
-	must(t, store.SaveBrowserSession(t.Context(), browser, authz.Hash{}))
 	must(t, store.InsertCode(t.Context(), code, authz.Hash{}))
 	got, err := store.Code(t.Context(), code.Hash)
 	must(t, err)
@@ -144,8 +142,78 @@ func codeStoredWhole(t *testing.T, store Store) {
 	}
 }
 
-func codeRedeemed(t *testing.T, store Store) {
+// withBrowser stores a user who is logged in in browser-1.
+func withBrowser(t testing.TB, store Store) (userID string) {
+	t.Helper()
+	userID = withUser(t, store, "alice")
+	must(t, store.SaveBrowserSession(t.Context(), sampleBrowser(userID, 1), authz.Hash{}))
+	return userID
+}
+
+// codeDiesWithBrowser: a code is not exchanged after the browser was logged out
+// that it came through, unless it is for longer.
+func codeDiesWithBrowser(t *testing.T, store Store) {
+	userID := withBrowser(t, store)
+	short, long := sampleCode(userID, 1), sampleCode(userID, 2)
+	long.Scope = append(long.Scope, authz.ScopeOfflineAccess)
+	must(t, store.InsertCode(t.Context(), short, authz.Hash{}))
+	must(t, store.InsertCode(t.Context(), long, authz.Hash{}))
+	_, err := store.EndSessions(t.Context(), authz.Ending{BrowserID: "browser-1", Spare: authz.ScopeOfflineAccess, Cause: authz.CauseLogout, Now: T0})
+	must(t, err)
+	want(t, "RedeemCode after the logout", store.RedeemCode(t.Context(), short.Hash, SampleFamily(userID, 1), short.Grant), authz.ErrNotFound)
+	must(t, store.RedeemCode(t.Context(), long.Hash, SampleFamily(userID, 2), long.Grant))
+	browserID, err := store.BrowserOf(t.Context(), SampleFamily(userID, 2).SessionID)
+	if must(t, err); browserID != "browser-1" {
+		t.Errorf("the session began in %q", browserID)
+	}
+	_, err = store.BrowserOf(t.Context(), "sid-none")
+	want(t, "BrowserOf of an unknown session", err, authz.ErrNotFound)
+}
+
+// logoutRacesWithCode: whichever comes first, nothing lives after both.
+func logoutRacesWithCode(t *testing.T, store Store) {
 	userID := withUser(t, store, "alice")
+	for n := range 10 {
+		must(t, store.SaveBrowserSession(t.Context(), sampleBrowser(userID, n), authz.Hash{}))
+		code := sampleCode(userID, n)
+		code.BrowserID = fmt.Sprint("browser-", n)
+		must(t, store.InsertCode(t.Context(), code, authz.Hash{}))
+		var group sync.WaitGroup
+		group.Go(func() {
+			if err := store.RedeemCode(t.Context(), code.Hash, SampleFamily(userID, n), code.Grant); err != nil && !errors.Is(err, authz.ErrNotFound) {
+				t.Errorf("RedeemCode = %v", err)
+			}
+		})
+		group.Go(func() {
+			if _, err := store.EndSessions(t.Context(), authz.Ending{BrowserID: code.BrowserID, Cause: authz.CauseLogout, Now: T0}); err != nil {
+				t.Errorf("EndSessions = %v", err)
+			}
+		})
+		group.Wait()
+	}
+	live, err := store.ListSessions(t.Context(), authz.SessionFilter{UserID: userID, Live: true, Now: T0, Page: authz.Page{Limit: 100}})
+	if must(t, err); len(live) != 0 {
+		t.Errorf("%d sessions outlive the logout of their browser", len(live))
+	}
+}
+
+func requestClosed(t *testing.T, store Store) {
+	userID := withBrowser(t, store)
+	request := authz.PushedRequest{Hash: authz.HashSecret("pushed"), ClientID: "app", ExpiresAt: T0.Add(time.Minute), Parameters: url.Values{"a": {"b"}}}
+	must(t, store.InsertPushedRequest(t.Context(), request))
+	must(t, store.CloseRequest(t.Context(), "browser-1", request.Hash))
+	_, err := store.PushedRequest(t.Context(), request.Hash)
+	want(t, "PushedRequest after it was closed", err, authz.ErrNotFound)
+	session, err := store.BrowserSession(t.Context(), sampleBrowser(userID, 1).Hash)
+	if must(t, err); session.LoginFor != (authz.Hash{}) {
+		t.Error("the browser session still says what its login was for")
+	}
+	want(t, "CloseRequest again", store.CloseRequest(t.Context(), "browser-1", request.Hash), authz.ErrConflict)
+	must(t, store.CloseRequest(t.Context(), "browser-1", authz.Hash{}))
+}
+
+func codeRedeemed(t *testing.T, store Store) {
+	userID := withBrowser(t, store)
 	code, family := sampleCode(userID, 1), SampleFamily(userID, 1)
 	want(t, "RedeemCode of an unknown code", store.RedeemCode(t.Context(), code.Hash, family, code.Grant), authz.ErrConflict)
 	must(t, store.InsertCode(t.Context(), code, authz.Hash{}))
@@ -161,7 +229,7 @@ func codeRedeemed(t *testing.T, store Store) {
 }
 
 func codeChecksUser(t *testing.T, store Store) {
-	userID := withUser(t, store, "alice")
+	userID := withBrowser(t, store)
 	code := sampleCode(userID, 1)
 	must(t, store.InsertCode(t.Context(), code, authz.Hash{}))
 	old := code.Grant
@@ -174,7 +242,7 @@ func codeChecksUser(t *testing.T, store Store) {
 }
 
 func codeConcurrent(t *testing.T, store Store) {
-	userID := withUser(t, store, "alice")
+	userID := withBrowser(t, store)
 	code := sampleCode(userID, 1)
 	must(t, store.InsertCode(t.Context(), code, authz.Hash{}))
 	var winners atomic.Int32
@@ -261,9 +329,39 @@ func consentsKept(t *testing.T, store Store) {
 	same(t, "one consent", []authz.Consent{more}, list)
 	before := countEvents(t, store, authz.EventFilter{})
 	must(t, store.DeleteConsent(t.Context(), userID, "app", AnyEvent()))
-	want(t, "DeleteConsent again", store.DeleteConsent(t.Context(), userID, "app", AnyEvent()), authz.ErrNotFound)
+	must(t, store.DeleteConsent(t.Context(), userID, "app", AnyEvent()))
+	_, err = store.Consent(t.Context(), userID, "app")
+	want(t, "Consent after it is taken back", err, authz.ErrNotFound)
 	if after := countEvents(t, store, authz.EventFilter{}); after != before+1 {
 		t.Errorf("%d events, want %d", after, before+1)
+	}
+}
+
+// consentsTakeGrants: what was allowed and not fetched yet goes with the consent.
+func consentsTakeGrants(t *testing.T, store Store) {
+	userID := withBrowser(t, store)
+	must(t, store.InsertClient(t.Context(), SampleClient("app2"), AnyEvent()))
+	mine, other, used := sampleCode(userID, 1), sampleCode(userID, 2), sampleCode(userID, 3)
+	other.ClientID = "app2"
+	for _, code := range []authz.AuthorizationCode{mine, other, used} {
+		must(t, store.InsertCode(t.Context(), code, authz.Hash{}))
+	}
+	must(t, store.RedeemCode(t.Context(), used.Hash, SampleFamily(userID, 3), used.Grant))
+	device := sampleDevice(1)
+	must(t, store.InsertDevice(t.Context(), device))
+	device.State, device.Grant = authz.DeviceApproved, mine.Grant
+	must(t, store.DecideDevice(t.Context(), device))
+	before := countEvents(t, store, authz.EventFilter{})
+	must(t, store.DeleteConsent(t.Context(), userID, "app", AnyEvent()))
+	want(t, "RedeemCode", store.RedeemCode(t.Context(), mine.Hash, SampleFamily(userID, 1), mine.Grant), authz.ErrConflict)
+	want(t, "RedeemDevice", store.RedeemDevice(t.Context(), device.Hash, SampleFamily(userID, 4), device.Grant), authz.ErrConflict)
+	_, err := store.Code(t.Context(), used.Hash)
+	want(t, "Code that was exchanged, whose replay must be noticed", err, nil)
+	family := SampleFamily(userID, 2)
+	family.ClientID = "app2"
+	must(t, store.RedeemCode(t.Context(), other.Hash, family, other.Grant))
+	if after := countEvents(t, store, authz.EventFilter{}); after != before {
+		t.Errorf("%d events without a consent, want %d", after, before)
 	}
 }
 

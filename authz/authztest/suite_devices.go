@@ -68,7 +68,7 @@ func deviceDecidedOnce(t *testing.T, store Store) {
 }
 
 func deviceConcurrent(t *testing.T, store Store) {
-	userID := withUser(t, store, "alice")
+	userID := withBrowser(t, store)
 	device := approved(sampleDevice(1), userID)
 	must(t, store.InsertDevice(t.Context(), sampleDevice(1)))
 	must(t, store.DecideDevice(t.Context(), device))

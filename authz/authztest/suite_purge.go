@@ -48,6 +48,37 @@ func purge(t *testing.T, store Store) {
 	}
 }
 
+// purgeStrangers: a client that registered itself goes if nobody uses it, and no
+// other goes.
+func purgeStrangers(t *testing.T, store Store) {
+	userID := withUser(t, store, "alice")
+	for id, edit := range map[string]func(*authz.Client){
+		"unused": func(*authz.Client) {}, "document": func(c *authz.Client) { c.Origin = authz.OriginDocument },
+		"own": func(c *authz.Client) { c.Origin = "" }, "disabled": func(c *authz.Client) { c.DisabledAt = T0 },
+		"allowed": func(*authz.Client) {}, "in use": func(*authz.Client) {}, "young": func(c *authz.Client) { c.UpdatedAt = T0.Add(time.Hour) },
+	} {
+		client := SampleClient(id)
+		client.Origin = authz.OriginDynamic
+		edit(&client)
+		must(t, store.InsertClient(t.Context(), client, AnyEvent()))
+	}
+	must(t, store.SaveConsent(t.Context(), sampleConsent(userID, "allowed"), AnyEvent()))
+	family := SampleFamily(userID, 1)
+	family.ClientID = "in use"
+	must(t, store.InsertFamily(t.Context(), family, 1))
+	n, err := store.Purge(t.Context(), authz.PurgeLimits{StrangersBefore: T0.Add(time.Minute), Limit: 10})
+	if must(t, err); n != 2 {
+		t.Errorf("Purge deleted %d rows, want two clients", n)
+	}
+	left, err := store.ListClients(t.Context(), authz.Page{Limit: 100})
+	must(t, err)
+	for _, client := range left {
+		if client.ID == "unused" || client.ID == "document" {
+			t.Errorf("%s is left", client.ID)
+		}
+	}
+}
+
 func lease(t *testing.T, store Store) {
 	var holders atomic.Int32
 	var group sync.WaitGroup

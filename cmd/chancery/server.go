@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -166,21 +167,33 @@ func (s *server) service(throttle *authz.Throttle) (*authz.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	published := outbound.NewDocuments(s.outbound, s.clock.Now)
-	var documents *authz.ClientDocuments
+	published := documents{outbound.NewDocuments(s.outbound, s.clock.Now)}
+	var described *authz.ClientDocuments
 	if c := s.config.ClientRegistration; c.Documents {
-		documents = &authz.ClientDocuments{Source: published, Clients: s.clients(), Resources: c.Resources}
+		described = &authz.ClientDocuments{Source: published, Clients: s.clients(), Throttle: throttle, Resources: c.Resources}
 	}
 	return &authz.Service{
 		Settings: s.settings, Now: s.clock.Now, Registry: s.registry, Logins: s.db, Codes: s.db, Devices: s.db, Families: s.db, Sessions: s.sessions, Denylist: s.db,
-		Used: s.db, Proofs: &proofs{now: s.clock.Now}, ClientKeys: clientKeys{published}, Documents: documents,
+		Used: s.db, Proofs: &proofs{now: s.clock.Now}, ClientKeys: clientKeys{published}, Documents: described,
 		Indexes: s.indexes, Events: s.events, Refreshes: refreshes, Passwords: s.hasher, Signer: s.metrics.Signer(s.rotator.Ring),
 		Throttle: throttle, Observer: observers{s.activity, s.metrics},
 	}, nil
 }
 
+// documents are what clients publish.
+type documents struct{ *outbound.Documents }
+
+// Fetch implements authz.DocumentSource.
+func (d documents) Fetch(ctx context.Context, uri string, fresh bool) ([]byte, error) {
+	body, err := d.Documents.Fetch(ctx, uri, fresh)
+	if errors.Is(err, outbound.ErrUnreachable) {
+		err = fmt.Errorf("%w: %w", authz.ErrUnavailable, err)
+	}
+	return body, err
+}
+
 // clientKeys checks what clients have signed.
-type clientKeys struct{ *outbound.Documents }
+type clientKeys struct{ documents }
 
 // Verify implements authz.ClientKeys.
 func (clientKeys) Verify(jwks []byte, token string) (string, []byte, error) {

@@ -12,7 +12,13 @@ import (
 // accountView is what a user sees of the apps that are connected with him.
 type accountView struct {
 	authz.BrowserLogin
-	Apps []authz.App
+	Apps []appView
+}
+
+// appView is an app with what it may do, in words.
+type appView struct {
+	authz.App
+	Rights []right
 }
 
 // account shows the user's connected apps.
@@ -28,7 +34,14 @@ func (e *endpoints) account(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.show(c, respond.StatusShown, "account", "Connected apps", accountView{BrowserLogin: login, Apps: apps})
+	v := accountView{BrowserLogin: login, Apps: make([]appView, len(apps))}
+	for i, app := range apps {
+		v.Apps[i].App = app
+		if v.Apps[i].Rights, err = e.rights(c, app.Consent.Scope, app.Consent.Resources); err != nil {
+			return err
+		}
+	}
+	return e.show(c, respond.StatusShown, "account", "Connected apps", v)
 }
 
 // disconnect takes back what the user has allowed an app.
@@ -55,5 +68,5 @@ func (e *endpoints) signOut(c *gin.Context) error {
 	if err := e.endLogin(c); err != nil {
 		return err
 	}
-	return e.show(c, respond.StatusShown, "signed-out", "Signed out", nil)
+	return e.show(c, respond.StatusShown, "signed-out", "Signed out", "")
 }

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"cmp"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -54,7 +55,7 @@ func (e *endpoints) read(c *gin.Context, query string) (authz.AuthorizationReque
 		return authz.AuthorizationRequest{}, errQuery
 	}
 	respond.NoteClient(c, values.Get("client_id"))
-	request, err := e.Authorizations.Read(c.Request.Context(), values)
+	request, err := e.Authorizations.Read(c.Request.Context(), values, c.ClientIP())
 	if err == nil {
 		page.Policy(c, redirectSource(request.RedirectURI))
 	}
@@ -112,7 +113,7 @@ type right struct{ Name, Meaning string }
 
 // showConsent asks the user whether he allows it.
 func (e *endpoints) showConsent(c *gin.Context, z authz.Authorization) error {
-	rights, err := e.rights(c, z)
+	rights, err := e.rights(c, z.Scope, z.Resources)
 	if err != nil {
 		return err
 	}
@@ -121,23 +122,26 @@ func (e *endpoints) showConsent(c *gin.Context, z authz.Authorization) error {
 }
 
 // rights says what a client wants.
-func (e *endpoints) rights(c *gin.Context, z authz.Authorization) ([]right, error) {
+func (e *endpoints) rights(c *gin.Context, scope authz.Scope, resources []string) ([]right, error) {
 	meanings := map[string]string{
 		authz.ScopeOpenID: "know who you are", authz.ScopeProfile: "see your username", authz.ScopeEmail: "see your e-mail address",
 		authz.ScopeOfflineAccess: "stay connected after you have signed out here",
 	}
 	where := map[string]string{}
-	for _, uri := range z.Resources {
+	for _, uri := range resources {
 		resource, err := e.Resources.Resource(c.Request.Context(), uri)
+		if errors.Is(err, authz.ErrNotFound) {
+			continue // it was deleted meanwhile
+		}
 		if err != nil {
 			return nil, err
 		}
-		for _, scope := range resource.Scopes {
-			where[scope.Name] = "use " + cmp.Or(resource.Name, resource.URI)
+		for _, defined := range resource.Scopes {
+			where[defined.Name] = "use " + cmp.Or(resource.Name, resource.URI)
 		}
 	}
-	rights := make([]right, 0, len(z.Scope))
-	for _, token := range z.Scope {
+	rights := make([]right, 0, len(scope))
+	for _, token := range scope {
 		meaning := meanings[token]
 		if meaning == "" {
 			meaning = where[token]
@@ -154,6 +158,11 @@ func redirectHost(uri string) string {
 		return "an app on this device"
 	}
 	return u.Host
+}
+
+// consenting reads the user's answer to a page that has shown him what is asked.
+func consenting(c *gin.Context, f page.Form) authz.Consenting {
+	return authz.Consenting{Allowed: f.Text("decision") == "allow", Shown: f.Text("shown"), Device: caller.Device(c)}
 }
 
 // consent takes the user's answer.
@@ -174,8 +183,8 @@ func (e *endpoints) consent(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	answer, err := e.Authorizations.Allow(c.Request.Context(), request, login, f.Text("decision") == "allow", caller.Device(c))
-	if authz.CodeOf(err) == authz.LoginRequired {
+	answer, err := e.Authorizations.Allow(c.Request.Context(), request, login, consenting(c, f))
+	if code := authz.CodeOf(err); code == authz.LoginRequired || code == authz.ConsentRequired {
 		page.SeeOther(c, returnTo)
 		return nil
 	}

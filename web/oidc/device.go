@@ -1,8 +1,9 @@
 package oidc
 
 import (
+	"net/url"
+
 	"chancery/authz"
-	"chancery/web/caller"
 	"chancery/web/page"
 	"chancery/web/respond"
 
@@ -13,10 +14,10 @@ import (
 // what the device asks for, or that it was answered.
 type deviceView struct {
 	UserCode, Problem string
-	// Client is what the device runs, "" while there is no code.
-	Client string
-	// Host is that of a client that is known by a URL.
-	Host     string
+	// Client is what the device runs, the zero value while there is no code; Shown
+	// stands for what the user is shown.
+	Client   authz.Client
+	Shown    string
 	Username string
 	Rights   []right
 	Device   authz.Device
@@ -34,7 +35,7 @@ func (e *endpoints) device(c *gin.Context) error {
 	}
 	v := deviceView{UserCode: c.Query("user_code"), Username: login.User.Username}
 	if !login.Known() {
-		return e.show(c, respond.StatusShown, "login", "Sign in", loginView{Client: "a device", ReturnTo: c.Request.URL.RequestURI()})
+		return e.show(c, respond.StatusShown, "login", "Sign in", loginView{For: "a device", ReturnTo: c.Request.URL.RequestURI()})
 	}
 	if v.UserCode == "" {
 		return e.show(c, respond.StatusShown, "device", "Connect a device", v)
@@ -48,11 +49,11 @@ func (e *endpoints) device(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if v.Rights, err = e.rights(c, z); err != nil {
+	if v.Rights, err = e.rights(c, z.Scope, z.Resources); err != nil {
 		return err
 	}
 	v.UserCode = authz.UserCode(v.UserCode)
-	v.Client, v.Host, v.Device = z.Request.Client.Title(), z.Request.Client.HostOf(), found.Device
+	v.Client, v.Shown, v.Device = z.Request.Client, z.Shown(), found.Device
 	return e.show(c, respond.StatusShown, "device", "Connect a device", v)
 }
 
@@ -71,8 +72,12 @@ func (e *endpoints) decideDevice(c *gin.Context) error {
 		page.SeeOther(c, e.Base+devicePath)
 		return nil
 	}
-	allowed := f.Text("decision") == "allow"
-	err = e.Devices.DecideDevice(c.Request.Context(), login, v.UserCode, allowed, caller.Device(c))
+	answer := consenting(c, f)
+	err = e.Devices.DecideDevice(c.Request.Context(), login, v.UserCode, answer)
+	if authz.CodeOf(err) == authz.ConsentRequired {
+		page.SeeOther(c, e.Base+devicePath+"?"+url.Values{"user_code": {v.UserCode}}.Encode())
+		return nil
+	}
 	if authz.CodeOf(err) != "" {
 		status := 0
 		status, v.Problem = e.Respond.Describe(c, err)
@@ -82,7 +87,7 @@ func (e *endpoints) decideDevice(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if allowed {
+	if answer.Allowed {
 		v.Answer = "allowed"
 	}
 	return e.show(c, respond.StatusShown, "device", "Connect a device", v)

@@ -11,8 +11,10 @@ import (
 
 // loginView is what the login shows.
 type loginView struct {
-	// Client is what the login is for, "" for the user's own pages.
-	Client   string
+	// For is what the login is for, "" for the user's own pages; Client is the
+	// client that it is.
+	For      string
+	Client   authz.Client
 	Username string
 	Problem  string
 	ReturnTo string
@@ -20,7 +22,7 @@ type loginView struct {
 
 // showLogin asks the user to log in for an authorization request.
 func (e *endpoints) showLogin(c *gin.Context, z authz.Authorization) error {
-	v := loginView{Client: z.Request.Client.Title(), Username: z.Request.LoginHint, ReturnTo: c.Request.URL.RequestURI()}
+	v := loginView{For: z.Request.Client.Title(), Client: z.Request.Client, Username: z.Request.LoginHint, ReturnTo: c.Request.URL.RequestURI()}
 	if v.Username == "" && z.Login.Known() {
 		v.Username = z.Login.User.Username
 	}
@@ -47,7 +49,7 @@ func (e *endpoints) login(c *gin.Context) error {
 		if err != nil {
 			return err
 		}
-		v.Client, v.ReturnTo = request.Client.Title(), target
+		v.For, v.Client, v.ReturnTo = request.Client.Title(), request.Client, target
 		attempt.ClientID, attempt.For = request.Client.ID, request.ID
 	} else if target, ok := page.Local(f.Text("return_to"), e.Base+accountPath, e.Base+devicePath); ok {
 		v.ReturnTo = target

@@ -34,7 +34,7 @@ func (e *endpoints) logout(c *gin.Context) error {
 		}
 		return e.show(c, respond.StatusShown, "logout", "Sign out?", v)
 	}
-	return e.finishLogout(c, request)
+	return e.finishLogout(c, request, !request.Stay)
 }
 
 func (e *endpoints) readLogout(c *gin.Context, query string, login authz.BrowserLogin) (authz.Logout, error) {
@@ -63,16 +63,18 @@ func (e *endpoints) confirmLogout(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.finishLogout(c, request)
+	return e.finishLogout(c, request, true)
 }
 
-func (e *endpoints) finishLogout(c *gin.Context, request authz.Logout) error {
+// finishLogout ends the login, and sends the browser where the client wants it if
+// it may be sent there.
+func (e *endpoints) finishLogout(c *gin.Context, request authz.Logout, send bool) error {
 	if err := e.endLogin(c); err != nil {
 		return err
 	}
-	if request.RedirectURI != "" {
+	if request.RedirectURI != "" && send {
 		page.SeeOther(c, request.RedirectURI)
 		return nil
 	}
-	return e.show(c, respond.StatusShown, "signed-out", "Signed out", nil)
+	return e.show(c, respond.StatusShown, "signed-out", "Signed out", request.RedirectURI)
 }

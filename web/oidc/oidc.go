@@ -22,10 +22,11 @@ import (
 // Authorizations answers the authorization endpoint. Each method is that of
 // authz.Authorizations.
 type Authorizations interface {
-	Read(ctx context.Context, values url.Values) (authz.AuthorizationRequest, error)
+	Read(ctx context.Context, values url.Values, address string) (authz.AuthorizationRequest, error)
 	Check(ctx context.Context, request authz.AuthorizationRequest, login authz.BrowserLogin) (authz.Authorization, error)
-	Allow(ctx context.Context, request authz.AuthorizationRequest, login authz.BrowserLogin, allowed bool, device authz.Device) (authz.AuthorizationAnswer, error)
+	Allow(ctx context.Context, request authz.AuthorizationRequest, login authz.BrowserLogin, consenting authz.Consenting) (authz.AuthorizationAnswer, error)
 	Issue(ctx context.Context, z authz.Authorization) (authz.AuthorizationAnswer, error)
+	LetIn(ctx context.Context, login authz.BrowserLogin, clientID string) (bool, error)
 	Apps(ctx context.Context, login authz.BrowserLogin) ([]authz.App, error)
 	Disconnect(ctx context.Context, login authz.BrowserLogin, clientID string, device authz.Device) error
 }
@@ -34,7 +35,7 @@ type Authorizations interface {
 // authz.Authorizations.
 type Devices interface {
 	FindDevice(ctx context.Context, login authz.BrowserLogin, userCode, address string) (authz.DeviceGrant, authz.Authorization, error)
-	DecideDevice(ctx context.Context, login authz.BrowserLogin, userCode string, allowed bool, where authz.Device) error
+	DecideDevice(ctx context.Context, login authz.BrowserLogin, userCode string, consenting authz.Consenting) error
 }
 
 // Browsers logs users in and out. Each method is that of authz.Browsers.

@@ -61,7 +61,7 @@ func (e *endpoints) userInfoToken(c *gin.Context) (authz.Presented, error) {
 	switch {
 	case inForm == "":
 		return token, err
-	case token.Token != "":
+	case c.GetHeader("Authorization") != "":
 		return authz.Presented{}, caller.ErrTwoTokens
 	}
 	return authz.Presented{Token: inForm}, nil

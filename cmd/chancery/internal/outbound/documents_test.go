@@ -65,8 +65,8 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	want("while the host is busy", true, "document", 64)
-	if _, err := documents.Fetch(t.Context(), site.URL+"/more", false); !errors.Is(err, outbound.ErrBusy) {
-		t.Errorf("one more = %v, want ErrBusy", err)
+	if _, err := documents.Fetch(t.Context(), site.URL+"/more", false); !errors.Is(err, outbound.ErrUnreachable) {
+		t.Errorf("one more = %v, want ErrUnreachable", err)
 	}
 	now = now.Add(time.Minute)
 	want("later", false, "document", 65)

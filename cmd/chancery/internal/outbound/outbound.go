@@ -28,6 +28,9 @@ const (
 // ErrForbidden is returned for an address that must not be called.
 var ErrForbidden = errors.New("outbound: address not allowed")
 
+// ErrUnreachable is returned when there was no answer, or none for now.
+var ErrUnreachable = errors.New("outbound: no answer for now")
+
 // Client makes the requests. It follows no redirect, knows no proxy and keeps no
 // cookie. It is safe for concurrent use.
 type Client struct {
@@ -128,12 +131,15 @@ func (c *Client) Get(ctx context.Context, uri string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
+	if s := response.StatusCode; s >= 500 || s == http.StatusTooManyRequests || s == http.StatusRequestTimeout {
+		return nil, fmt.Errorf("%w: status %d", ErrUnreachable, s)
+	}
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("outbound: answered with status %d", response.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, MaxBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("outbound: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	if len(body) > MaxBody {
 		return nil, errors.New("outbound: the document is too long")
@@ -155,8 +161,11 @@ func (c *Client) do(ctx context.Context, method, uri string, body io.Reader, med
 	}
 	request.Header.Set("User-Agent", "chancery")
 	response, err := c.http.Do(request)
+	if errors.Is(err, ErrForbidden) {
+		return nil, ErrForbidden
+	}
 	if err != nil {
-		return nil, fmt.Errorf("outbound: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return response, nil
 }
