@@ -253,20 +253,28 @@ func readPrompt(r *AuthorizationRequest, values url.Values) *Error {
 	return nil
 }
 
+// loginForLife is how long a user may take to answer the request that he has logged
+// in for.
+const loginForLife = 10 * time.Minute
+
 // needsLogin reports whether the user must log in before the request can go on:
 // nobody is, somebody else is, or too long ago. A login that was made for this
-// request is always good for it.
+// request is good for it for a while, whatever it asks for.
 func (r AuthorizationRequest) needsLogin(login BrowserLogin, now time.Time) bool {
 	if !login.Known() || (r.UserHint != "" && r.UserHint != login.User.ID) {
 		return true
 	}
-	if login.Session.LoginFor == r.ID {
+	age := now.Sub(login.Session.AuthTime)
+	if r.MaxAge != nil && *r.MaxAge > 0 && age > *r.MaxAge {
+		return true
+	}
+	if login.Session.LoginFor == r.ID && age <= loginForLife {
 		return false
 	}
 	if slices.Contains(r.Prompt, promptLogin) || slices.Contains(r.Prompt, promptSelect) {
 		return true
 	}
-	return r.MaxAge != nil && (*r.MaxAge == 0 || now.Sub(login.Session.AuthTime) > *r.MaxAge)
+	return r.MaxAge != nil && *r.MaxAge == 0
 }
 
 // readHint reads whom the client expects. An ID token is a hint although it has

@@ -149,6 +149,8 @@ func (b *Browsers) Login(ctx context.Context, attempt BrowserAttempt) (Secret, e
 	}
 	if before := attempt.Before; before.User.ID == login.User.ID {
 		session.ID, session.CreatedAt = before.Session.ID, before.Session.CreatedAt
+	} else if err := b.Logout(ctx, before, device); err != nil {
+		return "", err // somebody else was logged in
 	}
 	if err := b.Store.SaveBrowserSession(ctx, session, attempt.Before.Session.Hash); err != nil {
 		return "", fmt.Errorf("browser session: %w", err)

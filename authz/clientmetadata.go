@@ -44,7 +44,7 @@ var privileged = []string{
 var (
 	errMetadata         = fail(InvalidClientMetadata, "The client metadata must be one JSON object, with members of the right types.")
 	errPrivileged       = fail(InvalidClientMetadata, "The metadata holds what only an admin can give.")
-	errMetadataGrants   = fail(InvalidClientMetadata, "The grant_types must be some of authorization_code, refresh_token and device_code, with the response_types code.")
+	errMetadataGrants   = fail(InvalidClientMetadata, "The grant_types must be some of authorization_code, refresh_token and urn:ietf:params:oauth:grant-type:device_code, with the response_types code.")
 	errMetadataScope    = fail(InvalidClientMetadata, "The scope holds none that clients may register for.")
 	errMetadataRedirect = fail(InvalidRedirectURI, "A redirect URI must be https, http on a loopback host, or of a scheme such as com.example.app, without fragment, user and wildcard.")
 )

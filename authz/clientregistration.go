@@ -33,7 +33,8 @@ type ClientRegistrations struct {
 
 const registrationTokenTag = "chrg_"
 
-// limitRegister bounds the clients that register from one address.
+// limitRegister bounds the clients that register from one address, and the changes
+// of one client: all nodes hear of each.
 var limitRegister = Bucket{Key: "register", Burst: 30, Period: time.Hour}
 
 var errRegistration = fail(InvalidToken, "The registration access token is not that of this client.")
@@ -80,6 +81,9 @@ func (r *ClientRegistrations) Find(ctx context.Context, id string, token Secret)
 // Update replaces what a client has said of itself (RFC 7592 section 2.2).
 func (r *ClientRegistrations) Update(ctx context.Context, id string, token Secret, m ClientMetadata, device Device) (RegisteredClient, error) {
 	if _, err := r.Find(ctx, id, token); err != nil {
+		return RegisteredClient{}, err
+	}
+	if err := r.Service.Throttle.take(ctx, limitRegister.of("client "+id)); err != nil {
 		return RegisteredClient{}, err
 	}
 	client, err := r.Clients.By(id, newDevice(device.Address, device.UserAgent)).Update(ctx, id, func(client *Client) error {

@@ -45,9 +45,10 @@ func union(a, b []string) []string {
 type ConsentStore interface {
 	// Consent returns what the user has allowed the client, or ErrNotFound.
 	Consent(ctx context.Context, userID, clientID string) (Consent, error)
-	// SaveConsent stores the consent in place of the one before. ErrNotFound
-	// means that user or client are gone.
-	SaveConsent(ctx context.Context, consent Consent, event Event) error
+	// SaveConsent stores the consent in place of the one that was updated at before,
+	// or of none if that is zero. ErrConflict means that there is another one,
+	// ErrNotFound that user or client are gone.
+	SaveConsent(ctx context.Context, consent Consent, before time.Time, event Event) error
 	// DeleteConsent deletes the consent, and the codes and approved devices that
 	// nothing has come of yet. That there is nothing is no error, and no event.
 	DeleteConsent(ctx context.Context, userID, clientID string, event Event) error
@@ -81,6 +82,16 @@ func (a *Authorizations) remember(ctx context.Context, z Authorization, device D
 	if err := a.Service.keepClient(ctx, z.Request.Client); err != nil {
 		return err
 	}
+	for {
+		err := a.addConsent(ctx, z, device)
+		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+			return err // otherwise he has allowed or taken back something at this moment
+		}
+	}
+}
+
+// addConsent stores what the user allows beside what he has allowed.
+func (a *Authorizations) addConsent(ctx context.Context, z Authorization, device Device) error {
 	before, err := a.consent(ctx, z.Login.User.ID, z.Request.Client.ID)
 	if err != nil {
 		return err
@@ -90,6 +101,8 @@ func (a *Authorizations) remember(ctx context.Context, z Authorization, device D
 	after.UserID, after.ClientID, after.UpdatedAt = z.Login.User.ID, z.Request.Client.ID, now
 	if before.ClientID == "" {
 		after.CreatedAt = now
+	} else if !now.After(before.UpdatedAt) {
+		after.UpdatedAt = before.UpdatedAt.Add(time.Millisecond) // which tells one state from the next
 	}
 	event := NewEvent(EventConsentGiven, now)
 	event.UserID, event.ClientID, event.Device = after.UserID, after.ClientID, device
@@ -97,7 +110,7 @@ func (a *Authorizations) remember(ctx context.Context, z Authorization, device D
 	changes.list("scope", before.Scope, after.Scope)
 	changes.list("resources", before.Resources, after.Resources)
 	event.Changes = changes
-	if err := a.Consents.SaveConsent(ctx, after, event); err != nil {
+	if err := a.Consents.SaveConsent(ctx, after, before.UpdatedAt, event); err != nil {
 		return fmt.Errorf("consent: %w", err)
 	}
 	return nil

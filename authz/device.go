@@ -160,15 +160,23 @@ func UserCode(typed string) string {
 
 func userCodeHash(typed string) Hash { return HashSecret(Secret("user code\x00" + UserCode(typed))) }
 
+// limitUserCode bounds the codes that are typed and are none.
+var limitUserCode = Bucket{Key: "user code", Burst: 30, Period: 10 * time.Minute}
+
 var errUserCode = fail(InvalidGrant, "There is no device with this code, or its time is over.")
 
 // FindDevice returns what a device asks for whose code the user has typed, and
 // how it would be allowed. The error has code InvalidGrant, or tells to wait.
 func (a *Authorizations) FindDevice(ctx context.Context, login BrowserLogin, userCode, address string) (DeviceGrant, Authorization, error) {
-	if err := a.Service.Throttle.take(ctx, limitConfirm.of(Network(address)), limitConfirm.of(login.User.ID)); err != nil {
+	buckets := []Bucket{limitUserCode.of(Network(address)), limitUserCode.of(login.User.ID)}
+	if err := a.Service.Throttle.take(ctx, buckets...); err != nil {
 		return DeviceGrant{}, Authorization{}, err
 	}
-	return a.deviceOf(ctx, login, userCode, address)
+	device, z, err := a.deviceOf(ctx, login, userCode, address)
+	if err == nil {
+		a.Service.Throttle.giveBack(ctx, buckets...)
+	}
+	return device, z, err
 }
 
 func (a *Authorizations) deviceOf(ctx context.Context, login BrowserLogin, userCode, address string) (DeviceGrant, Authorization, error) {
@@ -186,7 +194,12 @@ func (a *Authorizations) deviceOf(ctx context.Context, login BrowserLogin, userC
 	if err != nil {
 		return DeviceGrant{}, Authorization{}, fmt.Errorf("client: %w", err)
 	}
-	z := Authorization{Request: AuthorizationRequest{Client: client, Scope: device.Scope, Resources: device.Resources}, Login: login}
+	// The client may have lost some of it meanwhile.
+	wanted := device.Scope.Filter(client.scope().Has)
+	if !client.allows(GrantDeviceCode) || (len(device.Scope) > 0 && len(wanted) == 0) {
+		return DeviceGrant{}, Authorization{}, errUserCode
+	}
+	z := Authorization{Request: AuthorizationRequest{Client: client, Scope: wanted, Resources: device.Resources}, Login: login}
 	if err := a.entitle(ctx, &z); err != nil {
 		var refused *AuthorizationError
 		if errors.As(err, &refused) {
@@ -215,6 +228,7 @@ func (a *Authorizations) DecideDevice(ctx context.Context, login BrowserLogin, u
 			return err
 		}
 		device.State, device.Grant = DeviceApproved, z.grant()
+		device.BrowserID = "" // it stays connected when the browser is logged out in which it was allowed
 	}
 	err = a.Devices.DecideDevice(ctx, device)
 	if errors.Is(err, ErrConflict) {

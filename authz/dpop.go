@@ -15,8 +15,8 @@ type Possession struct {
 type ProofVerifier interface {
 	// Prove returns the RFC 7638 thumbprint of the key that has signed the proof,
 	// if it is for a request with the method to the URI at this moment and,
-	// unless that is empty, for the access token. A proof is good once. Any error
-	// means that it is not valid.
+	// unless that is empty, for the access token. A proof is good once on each node.
+	// Any error means that it is not valid.
 	Prove(proof, method, uri, accessToken string) (thumbprint string, err error)
 }
 

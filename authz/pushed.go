@@ -42,9 +42,13 @@ type PushedResponse struct {
 	ExpiresIn  time.Duration
 }
 
-// limitPush bounds the requests that are stored for one address, since public
-// clients need no secret to push one.
-var limitPush = Bucket{Key: "push", Burst: 300, Period: 10 * time.Minute}
+// limitPush bounds the requests that public clients store from one address, since
+// they need no secret for it; limitPushSecret those of one client that does, all of
+// whose users may come through one address.
+var (
+	limitPush       = Bucket{Key: "push", Burst: 300, Period: 10 * time.Minute}
+	limitPushSecret = Bucket{Key: "push by", Burst: 30_000, Period: 10 * time.Minute}
+)
 
 // Push checks an authorization request as the authorization endpoint would, and
 // keeps it for the browser to name. Expected failures are *Error.
@@ -53,7 +57,11 @@ func (a *Authorizations) Push(ctx context.Context, p Push) (PushedResponse, erro
 	if err != nil {
 		return PushedResponse{}, err
 	}
-	if err := a.Service.Throttle.take(ctx, limitPush.of(Network(p.Address))); err != nil {
+	bucket := limitPushSecret.of(client.ID)
+	if client.Public() {
+		bucket = limitPush.of(Network(p.Address))
+	}
+	if err := a.Service.Throttle.take(ctx, bucket); err != nil {
 		return PushedResponse{}, err
 	}
 	values := withoutCredentials(p.Parameters)

@@ -204,6 +204,13 @@ func (t *Throttle) take(ctx context.Context, buckets ...Bucket) error {
 	return throttled(t.Limiter.Take(ctx, buckets))
 }
 
+// giveBack returns an attempt to buckets that it was taken from.
+func (t *Throttle) giveBack(ctx context.Context, buckets ...Bucket) {
+	if t != nil {
+		t.Limiter.Return(ctx, buckets)
+	}
+}
+
 // secretAllowed reports whether the client's secret from this address may be
 // looked at. Wrong secrets of other clients do not matter: they may come from
 // behind the same address.

@@ -8,6 +8,7 @@ import (
 	"chancery/authz"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 type browserSessionRow struct {
@@ -58,10 +59,13 @@ func (db *DB) SaveBrowserSession(ctx context.Context, s authz.BrowserSession, be
 		Address: s.Device.Address, UserAgent: s.Device.UserAgent,
 	}
 	return db.transaction(ctx, func(tx *gorm.DB) error {
-		if err := tx.Where("hash = ? OR id = ?", before[:], s.ID).Delete(&browserSessionRow{}).Error; err != nil {
+		if err := tx.Where("hash = ? AND id <> ?", before[:], s.ID).Delete(&browserSessionRow{}).Error; err != nil {
 			return err
 		}
-		return tx.Create(&row).Error
+		// Of two logins in one browser at once the later one stays.
+		return tx.Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "id"}}, DoUpdates: clause.AssignmentColumns([]string{
+			"hash", "user_id", "auth_epoch", "session_epoch", "amr", "auth_time", "login_for", "created_at", "used_at", "expires_at", "address", "user_agent",
+		})}).Create(&row).Error
 	})
 }
 
@@ -79,13 +83,16 @@ func (db *DB) BrowserOf(ctx context.Context, sessionID string) (string, error) {
 	return row.BrowserID, err
 }
 
-// endBrowser ends the session of the browser whose sessions are ended. It comes
-// first: a session that is about to begin there is waited for, and ended then.
+// endBrowser ends the session of the browser whose sessions are ended, or every
+// one. It comes first: a session that is about to begin there is waited for, and ended then.
 func endBrowser(tx *gorm.DB, ending authz.Ending) error {
-	if ending.BrowserID == "" {
-		return nil
+	switch {
+	case ending.All:
+		return tx.Where("created_at <= ?", millis(ending.Now)).Delete(&browserSessionRow{}).Error
+	case ending.BrowserID != "":
+		return tx.Where("id = ?", ending.BrowserID).Delete(&browserSessionRow{}).Error
 	}
-	return tx.Where("id = ?", ending.BrowserID).Delete(&browserSessionRow{}).Error
+	return nil
 }
 
 // endBrowsers ends the sessions of the browsers in which the ended sessions began,

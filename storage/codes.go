@@ -79,16 +79,34 @@ func (db *DB) UserWithSessions(ctx context.Context, id string, now time.Time) (a
 	return db.userWithSessions(ctx, " FROM users WHERE id = ?", now, id)
 }
 
-// RedeemCode implements authz.CodeStore. The code's row comes first: of two who
-// exchange it the second waits there.
+// RedeemCode implements authz.CodeStore. Of two who exchange a code the second waits
+// at its row, and is left with nothing. The user's row comes first here as in
+// whatever takes codes back.
 func (db *DB) RedeemCode(ctx context.Context, hash authz.Hash, f authz.Family, grant authz.Grant) error {
 	return db.transaction(ctx, func(tx *gorm.DB) error {
-		used := tx.Model(&codeRow{}).Where("hash = ? AND sid = ''", hash[:]).Update("sid", f.SessionID)
-		if err := one(used, authz.ErrConflict); err != nil {
+		if err := db.begin(tx, f, grant); err != nil {
 			return err
 		}
-		return db.begin(tx, f, grant)
+		used := tx.Model(&codeRow{}).Where("hash = ? AND sid = ''", hash[:]).Update("sid", f.SessionID)
+		return one(used, authz.ErrConflict)
 	})
+}
+
+// takeBackGrants deletes the codes and approved devices, of which nothing has come
+// yet, of those whose sessions all end.
+func takeBackGrants(tx *gorm.DB, ending authz.Ending) error {
+	whose, values := "", []any{}
+	switch {
+	case ending.All:
+	case ending.OfUser():
+		whose, values = " AND user_id = ?", []any{ending.UserID}
+	default:
+		return nil
+	}
+	if err := tx.Where("sid = ''"+whose, values...).Delete(&codeRow{}).Error; err != nil {
+		return err
+	}
+	return tx.Where("user_id <> ''"+whose, values...).Delete(&deviceRow{}).Error
 }
 
 // InsertCode implements authz.AuthorizationStore.

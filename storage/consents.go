@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"strings"
+	"time"
 
 	"chancery/authz"
 
@@ -39,18 +40,18 @@ func (db *DB) Consent(ctx context.Context, userID, clientID string) (authz.Conse
 }
 
 // SaveConsent implements authz.ConsentStore.
-func (db *DB) SaveConsent(ctx context.Context, c authz.Consent, event authz.Event) error {
+func (db *DB) SaveConsent(ctx context.Context, c authz.Consent, before time.Time, event authz.Event) error {
 	row := consentRow{
 		UserID: c.UserID, ClientID: c.ClientID, Scope: words(c.Scope), Resources: words(c.Resources),
 		CreatedAt: millis(c.CreatedAt), UpdatedAt: millis(c.UpdatedAt),
 	}
 	return db.transaction(ctx, func(tx *gorm.DB) error {
-		saved := tx.Clauses(clause.OnConflict{
-			Columns:   []clause.Column{{Name: "user_id"}, {Name: "client_id"}},
-			DoUpdates: clause.AssignmentColumns([]string{"scope", "resources", "updated_at"}),
-		}).Create(&row)
-		if saved.Error != nil {
-			return saved.Error
+		saved := tx.Model(&row).Where("updated_at = ?", millis(before)).Select("scope", "resources", "updated_at").Updates(&row)
+		if before.IsZero() {
+			saved = tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
+		}
+		if err := one(saved, authz.ErrConflict); err != nil {
+			return err
 		}
 		return insertEvents(tx, event)
 	})

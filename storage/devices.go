@@ -99,23 +99,21 @@ func (db *DB) DecideDevice(ctx context.Context, device authz.DeviceGrant) error 
 	})
 }
 
-// RedeemDevice implements authz.DeviceStore. As with a code, the row of the
-// device comes first.
+// RedeemDevice implements authz.DeviceStore, as RedeemCode does.
 func (db *DB) RedeemDevice(ctx context.Context, hash authz.Hash, f authz.Family, grant authz.Grant) error {
 	return db.transaction(ctx, func(tx *gorm.DB) error {
-		gone := tx.Where("hash = ? AND state = ?", hash[:], string(authz.DeviceApproved)).Delete(&deviceRow{})
-		if err := one(gone, authz.ErrConflict); err != nil {
+		if err := db.begin(tx, f, grant); err != nil {
 			return err
 		}
-		return db.begin(tx, f, grant)
+		return one(tx.Where("hash = ? AND state = ?", hash[:], string(authz.DeviceApproved)).Delete(&deviceRow{}), authz.ErrConflict)
 	})
 }
 
 // begin stores a session that began in a browser, if that has not been logged out
-// meanwhile. The share lock makes a logout that races with it wait for it, and then
+// meanwhile; one without a browser began on a device. The share lock makes a logout that races with it wait for it, and then
 // reach the session.
 func (db *DB) begin(tx *gorm.DB, f authz.Family, grant authz.Grant) error {
-	if !grant.Scope.Has(authz.ScopeOfflineAccess) {
+	if grant.BrowserID != "" && !grant.Scope.Has(authz.ScopeOfflineAccess) {
 		alive := tx.Model(&browserSessionRow{}).Where("id = ?", grant.BrowserID)
 		if db.dialect == migrations.Postgres {
 			alive = alive.Clauses(clause.Locking{Strength: "SHARE"})

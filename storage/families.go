@@ -199,12 +199,19 @@ func (db *DB) endSessions(tx *gorm.DB, ending authz.Ending) (int, error) {
 	if err := endBrowser(tx, ending); err != nil {
 		return 0, err
 	}
+	if err := takeBackGrants(tx, ending); err != nil {
+		return 0, err
+	}
 	condition, values := selection(ending)
 	condition += " AND revoked_at IS NULL AND sid <> ?"
 	values = append(values, ending.Except)
 	if ending.Spare != "" {
-		condition += " AND ' ' || scope || ' ' NOT LIKE ?"
-		values = append(values, "% "+ending.Spare+" %")
+		position := "instr"
+		if db.dialect == migrations.Postgres {
+			position = "strpos"
+		}
+		condition += " AND " + position + "(' ' || scope || ' ', ?) = 0"
+		values = append(values, " "+ending.Spare+" ")
 	}
 	if ending.Trim {
 		live := "user_id = ? AND revoked_at IS NULL AND idle_expires_at > ? AND absolute_expires_at > ?"

@@ -82,6 +82,19 @@ func TestConsent_TakenBack(t *testing.T) {
 	for name, end := range map[string]func(b *browser, id string){
 		"disconnected": func(b *browser, id string) { b.send(b.sameSite("/account/disconnect", "client_id", id)) },
 		"signed out":   func(b *browser, _ string) { b.send(b.sameSite("/account/sign-out")) },
+		"everywhere": func(b *browser, _ string) {
+			user, err := b.store.UserByName(b.t.Context(), username)
+			must(b.t, err)
+			_, err = b.service.Sessions.End(b.t.Context(), authz.Ending{UserID: user.ID, Cause: authz.CauseAdmin})
+			must(b.t, err)
+		},
+		"everybody": func(b *browser, _ string) {
+			_, err := b.service.Sessions.End(b.t.Context(), authz.Ending{All: true, Cause: authz.CauseAdmin})
+			must(b.t, err)
+			if b.signedIn() {
+				b.t.Error("a browser is still logged in")
+			}
+		},
 	} {
 		s, client := strangerServer(t, "openid read")
 		id := client.str("client_id")
@@ -91,7 +104,10 @@ func TestConsent_TakenBack(t *testing.T) {
 		b.submit(b.open(device.str("verification_uri_complete")), 0, "decision", "allow")
 		end(b, id)
 		wantAnswer(t, b.exchange(id, code, "redirect_uri", strangerRedirect), http.StatusBadRequest, "invalid_grant")
-		if a := s.as(id, tokenURL, "grant_type", deviceGrantType, "device_code", device.str("device_code")); a.StatusCode == http.StatusOK {
+		// A device is connected by itself: it stays so when the browser is signed out.
+		connected := name == "signed out"
+		a := s.as(id, tokenURL, "grant_type", deviceGrantType, "device_code", device.str("device_code"))
+		if (a.StatusCode == http.StatusOK) != connected {
 			t.Errorf("%s: the device gets %s", name, a.body)
 		}
 	}
@@ -153,6 +169,71 @@ func TestStranger_IsToldApart(t *testing.T) {
 		metadata := strangerMetadata("openid")
 		metadata["client_name"] = name
 		wantAnswer(t, s.registration(http.MethodPost, registerURL, "", metadata), http.StatusBadRequest, "invalid_client_metadata")
+	}
+}
+
+// TestLoginFor_IsShort: a login is as fresh as the client wants it, however long its
+// user takes to answer.
+func TestLoginFor_IsShort(t *testing.T) {
+	for name, row := range map[string]struct {
+		pairs []string
+		wait  time.Duration
+	}{
+		"max_age": {[]string{"max_age", "60"}, 61 * time.Second}, "prompt": {[]string{"prompt", "login"}, 11 * time.Minute},
+	} {
+		s := browserServer(t)
+		b := newBrowser(s)
+		page := b.logIn(b.open(authorizeURL("site", row.pairs...)))
+		s.clock.Add(row.wait)
+		a := b.submit(page, 0, "decision", "allow")
+		if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(a.Header.Get("Location"), "/oauth/authorize?") {
+			t.Fatalf("%s: allowed after %s = %d to %s", name, row.wait, a.StatusCode, a.Header.Get("Location"))
+		}
+		if again := b.open(a.Header.Get("Location")); !strings.Contains(again.body, `name="password"`) {
+			t.Errorf("%s: then = %d %s", name, again.StatusCode, again.body)
+		}
+	}
+}
+
+// TestLogin_OfSomebodyElse: whoever was logged in in the browser is logged out, his
+// clients too.
+func TestLogin_OfSomebodyElse(t *testing.T) {
+	s := browserServer(t)
+	_, err := s.users.Create(t.Context(), authz.NewUser{Username: "bob", Password: secretPW})
+	must(t, err)
+	b := newBrowser(s)
+	tokens := b.session("site", "scope", "openid read")
+	b.submit(b.open(authorizeURL("site", "prompt", "login")), 0, "username", "bob", "password", secretPW)
+	wantAnswer(t, s.refresh("site", tokens.str("refresh_token")), http.StatusBadRequest, "invalid_grant")
+}
+
+// TestPush_OfManyUsers: a site pushes the requests of all its users from one
+// address.
+func TestPush_OfManyUsers(t *testing.T) {
+	s := browserServer(t, func(o *options) { o.throttle = &authz.ThrottlePolicy{Pair: 10, Account: 10, Address: 10, Client: 10} })
+	for i := range 320 {
+		a := s.as("site", "/oauth/par", "response_type", "code", "redirect_uri", siteRedirect, "code_challenge", challengeOf(verifier), "code_challenge_method", "S256")
+		if a.StatusCode != http.StatusCreated {
+			t.Fatalf("push %d = %d %s", i, a.StatusCode, a.body)
+		}
+	}
+}
+
+// TestDevice_OfANarrowedClient: a device gets nothing that its client may not have
+// any more.
+func TestDevice_OfANarrowedClient(t *testing.T) {
+	s := deviceServer(t)
+	device := s.startDevice("scope", "openid read")
+	s.updateClient("tv", func(c *authz.Client) { c.Scope, c.Resources = authz.Scope{"openid"}, nil })
+	s.service.Registry.Invalidate()
+	b := newBrowser(s)
+	page := b.logIn(b.open(device.str("verification_uri_complete")))
+	if strings.Contains(page.body, "<code>read</code>") {
+		t.Errorf("the page shows what the client may not have:\n%s", page.body)
+	}
+	b.submit(page, 0, "decision", "allow")
+	if tokens := s.poll(device); tokens.str("scope") != "openid" {
+		t.Errorf("tokens = %s", tokens.body)
 	}
 }
 

@@ -117,6 +117,22 @@ func (m *Memory) afterEnding(ending authz.Ending, ended []authz.Family) {
 	}
 }
 
+// takeBackGrants deletes what nothing has come of yet.
+func (m *Memory) takeBackGrants(ending authz.Ending) {
+	if !ending.All && !ending.OfUser() {
+		return
+	}
+	maps.DeleteFunc(m.codes, func(_ authz.Hash, code authz.AuthorizationCode) bool {
+		return code.SessionID == "" && (ending.All || code.UserID == ending.UserID)
+	})
+	maps.DeleteFunc(m.devices, func(_ authz.Hash, device authz.DeviceGrant) bool {
+		return device.UserID != "" && (ending.All || device.UserID == ending.UserID)
+	})
+	if ending.All {
+		clear(m.browsers)
+	}
+}
+
 // Code implements authz.CodeStore.
 func (m *Memory) Code(ctx context.Context, hash authz.Hash) (authz.AuthorizationCode, error) {
 	defer m.mu.Unlock()
@@ -157,7 +173,7 @@ func (m *Memory) RedeemCode(ctx context.Context, hash authz.Hash, family authz.F
 // beginGrant stores a family that began in a browser, if that is still logged in.
 func (m *Memory) beginGrant(family authz.Family, grant authz.Grant) error {
 	alive := func(session authz.BrowserSession) bool { return session.ID == grant.BrowserID }
-	if !grant.Scope.Has(authz.ScopeOfflineAccess) && !slices.ContainsFunc(slices.Collect(maps.Values(m.browsers)), alive) {
+	if grant.BrowserID != "" && !grant.Scope.Has(authz.ScopeOfflineAccess) && !slices.ContainsFunc(slices.Collect(maps.Values(m.browsers)), alive) {
 		return authz.ErrNotFound
 	}
 	return m.insertFamily(family, grant.AuthEpoch)
@@ -229,7 +245,7 @@ func (m *Memory) Consent(ctx context.Context, userID, clientID string) (authz.Co
 }
 
 // SaveConsent implements authz.ConsentStore.
-func (m *Memory) SaveConsent(ctx context.Context, consent authz.Consent, event authz.Event) error {
+func (m *Memory) SaveConsent(ctx context.Context, consent authz.Consent, before time.Time, event authz.Event) error {
 	defer m.mu.Unlock()
 	if err := m.begin(ctx, "SaveConsent"); err != nil {
 		return err
@@ -240,8 +256,12 @@ func (m *Memory) SaveConsent(ctx context.Context, consent authz.Consent, event a
 		return authz.ErrNotFound
 	}
 	key := [2]string{consent.UserID, consent.ClientID}
-	if before, ok := m.consents[key]; ok {
-		consent.CreatedAt = before.CreatedAt
+	stored, ok := m.consents[key]
+	if !stored.UpdatedAt.Equal(before) {
+		return authz.ErrConflict
+	}
+	if ok {
+		consent.CreatedAt = stored.CreatedAt
 	}
 	m.consents[key] = consent
 	m.append(event)

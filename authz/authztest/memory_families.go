@@ -120,6 +120,7 @@ func (m *Memory) endSessions(ending authz.Ending) int {
 		user.ConsoleEpoch++
 		m.users[user.ID] = user
 	}
+	m.takeBackGrants(ending)
 	n, spared := 0, m.newest(ending)
 	var ended []authz.Family
 	for hash, family := range m.families {

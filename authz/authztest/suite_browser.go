@@ -170,6 +170,88 @@ func codeDiesWithBrowser(t *testing.T, store Store) {
 	want(t, "BrowserOf of an unknown session", err, authz.ErrNotFound)
 }
 
+// grantsDieWithAllSessions: whatever ends all sessions of a user, or of everybody,
+// ends what he has allowed and no client has fetched.
+func grantsDieWithAllSessions(t *testing.T, store Store) {
+	alice, bob := withBrowser(t, store), withUser(t, store, "bob")
+	other := sampleBrowser(bob, 2)
+	must(t, store.SaveBrowserSession(t.Context(), other, authz.Hash{}))
+	for i, ending := range []authz.Ending{{UserID: alice, Cause: authz.CauseLogout, Now: T0.Add(time.Second)}, {All: true, Cause: authz.CauseAdmin, Now: T0.Add(time.Second)}} {
+		mine, his := sampleCode(alice, 10+i), sampleCode(bob, 20+i)
+		mine.Scope, his.Scope = append(mine.Scope, authz.ScopeOfflineAccess), append(his.Scope, authz.ScopeOfflineAccess)
+		must(t, store.InsertCode(t.Context(), mine, authz.Hash{}))
+		must(t, store.InsertCode(t.Context(), his, authz.Hash{}))
+		device := sampleDevice(i)
+		must(t, store.InsertDevice(t.Context(), device))
+		must(t, store.DecideDevice(t.Context(), approved(device, alice)))
+		pending := sampleDevice(10 + i)
+		must(t, store.InsertDevice(t.Context(), pending))
+		_, err := store.EndSessions(t.Context(), ending)
+		must(t, err)
+		want(t, "RedeemCode", store.RedeemCode(t.Context(), mine.Hash, SampleFamily(alice, 10+i), mine.Grant), authz.ErrConflict)
+		want(t, "RedeemDevice", store.RedeemDevice(t.Context(), device.Hash, SampleFamily(alice, 30+i), approved(device, alice).Grant), authz.ErrConflict)
+		_, err = store.Device(t.Context(), pending.Hash)
+		want(t, "Device that waits for its user", err, nil)
+		of := map[bool]error{true: authz.ErrConflict, false: nil}[ending.All]
+		want(t, "RedeemCode of another user", store.RedeemCode(t.Context(), his.Hash, SampleFamily(bob, 20+i), his.Grant), of)
+	}
+	_, err := store.BrowserSession(t.Context(), other.Hash)
+	want(t, "BrowserSession after the end of all", err, authz.ErrNotFound)
+}
+
+// endRacesWithCode: as logoutRacesWithCode, for the end of all of a user's
+// sessions.
+func endRacesWithCode(t *testing.T, store Store) {
+	userID := withBrowser(t, store)
+	for n := range 10 {
+		code := sampleCode(userID, n)
+		code.Scope = append(code.Scope, authz.ScopeOfflineAccess)
+		must(t, store.InsertCode(t.Context(), code, authz.Hash{}))
+		var group sync.WaitGroup
+		group.Go(func() {
+			if err := store.RedeemCode(t.Context(), code.Hash, SampleFamily(userID, n), code.Grant); err != nil && !errors.Is(err, authz.ErrConflict) {
+				t.Errorf("RedeemCode = %v", err)
+			}
+		})
+		group.Go(func() {
+			if _, err := store.EndSessions(t.Context(), authz.Ending{UserID: userID, Cause: authz.CauseLogout, Now: T0}); err != nil {
+				t.Errorf("EndSessions = %v", err)
+			}
+		})
+		group.Wait()
+	}
+	live, err := store.ListSessions(t.Context(), authz.SessionFilter{UserID: userID, Live: true, Now: T0, Page: authz.Page{Limit: 100}})
+	if must(t, err); len(live) != 0 {
+		t.Errorf("%d sessions outlive the end of all", len(live))
+	}
+}
+
+// browserLoginsAtOnce: a form that is sent twice logs in twice.
+func browserLoginsAtOnce(t *testing.T, store Store) {
+	userID := withBrowser(t, store)
+	before := sampleBrowser(userID, 1).Hash
+	var group sync.WaitGroup
+	for n := range 8 {
+		group.Go(func() {
+			session := sampleBrowser(userID, 1)
+			session.Hash = authz.HashSecret(authz.Secret(fmt.Sprint("again ", n)))
+			if err := store.SaveBrowserSession(t.Context(), session, before); err != nil {
+				t.Errorf("SaveBrowserSession = %v", err)
+			}
+		})
+	}
+	group.Wait()
+	alive := 0
+	for n := range 8 {
+		if _, err := store.BrowserSession(t.Context(), authz.HashSecret(authz.Secret(fmt.Sprint("again ", n)))); err == nil {
+			alive++
+		}
+	}
+	if _, err := store.BrowserSession(t.Context(), before); alive != 1 || !errors.Is(err, authz.ErrNotFound) {
+		t.Errorf("%d logins are left, the one before: %v; want one", alive, err)
+	}
+}
+
 // logoutRacesWithCode: whichever comes first, nothing lives after both.
 func logoutRacesWithCode(t *testing.T, store Store) {
 	userID := withUser(t, store, "alice")
@@ -312,11 +394,13 @@ func consentsKept(t *testing.T, store Store) {
 	_, err := store.Consent(t.Context(), userID, "app")
 	want(t, "Consent before it is given", err, authz.ErrNotFound)
 	first, second := sampleConsent(userID, "app"), sampleConsent(userID, "app2")
-	must(t, store.SaveConsent(t.Context(), second, AnyEvent()))
-	must(t, store.SaveConsent(t.Context(), first, AnyEvent()))
+	must(t, store.SaveConsent(t.Context(), second, time.Time{}, AnyEvent()))
+	must(t, store.SaveConsent(t.Context(), first, time.Time{}, AnyEvent()))
 	more := first
 	more.Scope, more.CreatedAt, more.UpdatedAt = authz.Scope{"openid"}, T0.Add(time.Hour), T0.Add(time.Hour)
-	must(t, store.SaveConsent(t.Context(), more, AnyEvent()))
+	must(t, store.SaveConsent(t.Context(), more, first.UpdatedAt, AnyEvent()))
+	want(t, "SaveConsent over another state", store.SaveConsent(t.Context(), more, first.UpdatedAt, AnyEvent()), authz.ErrConflict)
+	want(t, "SaveConsent as if there were none", store.SaveConsent(t.Context(), more, time.Time{}, AnyEvent()), authz.ErrConflict)
 	more.CreatedAt = T0
 	got, err := store.Consent(t.Context(), userID, "app")
 	must(t, err)
@@ -368,10 +452,10 @@ func consentsTakeGrants(t *testing.T, store Store) {
 func consentsGo(t *testing.T, store Store) {
 	alice, bob := withUser(t, store, "alice"), withUser(t, store, "bob")
 	for _, userID := range []string{alice, bob} {
-		must(t, store.SaveConsent(t.Context(), sampleConsent(userID, "app"), AnyEvent()))
+		must(t, store.SaveConsent(t.Context(), sampleConsent(userID, "app"), time.Time{}, AnyEvent()))
 	}
-	want(t, "SaveConsent of an unknown user", store.SaveConsent(t.Context(), sampleConsent("usr_none", "app"), AnyEvent()), authz.ErrNotFound)
-	want(t, "SaveConsent for an unknown client", store.SaveConsent(t.Context(), sampleConsent(alice, "none"), AnyEvent()), authz.ErrNotFound)
+	want(t, "SaveConsent of an unknown user", store.SaveConsent(t.Context(), sampleConsent("usr_none", "app"), time.Time{}, AnyEvent()), authz.ErrNotFound)
+	want(t, "SaveConsent for an unknown client", store.SaveConsent(t.Context(), sampleConsent(alice, "none"), time.Time{}, AnyEvent()), authz.ErrNotFound)
 	must(t, store.DeleteUser(t.Context(), change(alice, authz.CauseUserDeleted)))
 	_, err := store.Consent(t.Context(), alice, "app")
 	want(t, "Consent of a deleted user", err, authz.ErrNotFound)

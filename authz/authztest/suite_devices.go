@@ -21,7 +21,7 @@ func sampleDevice(n int) authz.DeviceGrant {
 
 // approved returns the device as the user has allowed it.
 func approved(device authz.DeviceGrant, userID string) authz.DeviceGrant {
-	device.State, device.UserID, device.AuthEpoch, device.BrowserID = authz.DeviceApproved, userID, 1, "browser-1"
+	device.State, device.UserID, device.AuthEpoch = authz.DeviceApproved, userID, 1
 	device.Scope, device.AMR, device.AuthTime = authz.Scope{"read"}, []string{"pwd"}, T0
 	return device
 }
@@ -68,7 +68,7 @@ func deviceDecidedOnce(t *testing.T, store Store) {
 }
 
 func deviceConcurrent(t *testing.T, store Store) {
-	userID := withBrowser(t, store)
+	userID := withUser(t, store, "alice")
 	device := approved(sampleDevice(1), userID)
 	must(t, store.InsertDevice(t.Context(), sampleDevice(1)))
 	must(t, store.DecideDevice(t.Context(), device))
@@ -92,7 +92,7 @@ func deviceConcurrent(t *testing.T, store Store) {
 	if must(t, err); winners.Load() != 1 || len(families) != 1 {
 		t.Errorf("%d callers exchanged the code for %d sessions, want one for one", winners.Load(), len(families))
 	}
-	_, err = store.EndSessions(t.Context(), authz.Ending{BrowserID: "browser-1", Cause: authz.CauseLogout, Now: T0})
+	_, err = store.EndSessions(t.Context(), authz.Ending{UserID: userID, Cause: authz.CauseLogout, Now: T0})
 	must(t, err)
 	same(t, "sessions whose clients are told", []string{families[0].SessionID}, told(t, store))
 }

@@ -62,7 +62,7 @@ func purgeStrangers(t *testing.T, store Store) {
 		edit(&client)
 		must(t, store.InsertClient(t.Context(), client, AnyEvent()))
 	}
-	must(t, store.SaveConsent(t.Context(), sampleConsent(userID, "allowed"), AnyEvent()))
+	must(t, store.SaveConsent(t.Context(), sampleConsent(userID, "allowed"), time.Time{}, AnyEvent()))
 	family := SampleFamily(userID, 1)
 	family.ClientID = "in use"
 	must(t, store.InsertFamily(t.Context(), family, 1))

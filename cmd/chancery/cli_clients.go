@@ -57,6 +57,21 @@ func (v clientView) draw(out *table) {
 	for _, secret := range v.Secrets {
 		out.row("secret of", timestamp(secret.CreatedAt), "expires "+timestamp(secret.ExpiresAt))
 	}
+	for _, setting := range []struct {
+		name, value string
+		shown       bool
+	}{
+		{"origin", v.Origin, v.Origin != ""},
+		{"keys at", v.JWKSURI, v.JWKSURI != ""},
+		{"told of ended sessions", v.BackchannelLogoutURI, v.BackchannelLogoutURI != ""},
+		{"ID tokens", v.IDTokenAlgorithm, len(v.RedirectURIs) > 0},
+		{"PKCE", "not required", v.PKCEOptional},
+		{"DPoP", "required", v.DPoPBound},
+	} {
+		if setting.shown {
+			out.row(setting.name, setting.value)
+		}
+	}
 	out.row("disabled", timestamp(v.DisabledAt))
 	out.row("created", timestamp(v.CreatedAt))
 }
@@ -85,7 +100,7 @@ func (f *clientFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.jwksURI, "jwks-uri", "", "`URI` where these keys are")
 	flags.BoolVar(&f.firstParty, "first-party", false, "ours: may use the password grant and the account API")
 	flags.BoolVar(&f.introspect, "introspect", false, "may introspect tokens for its resources")
-	flags.StringArrayVar(&f.grants, "grant", nil, "allowed `grant`: authorization_code, password, refresh_token or client_credentials; repeatable")
+	flags.StringArrayVar(&f.grants, "grant", nil, "allowed `grant`: "+strings.Join(authz.GrantTypes(), ", ")+"; repeatable")
 	flags.StringArrayVar(&f.redirects, "redirect-uri", nil, "`URI` that answers of a login with a browser may go to; repeatable")
 	flags.StringArrayVar(&f.afterLogout, "post-logout-redirect-uri", nil, "`URI` that a browser may go to after a logout; repeatable")
 	flags.StringVar(&f.logoutURI, "backchannel-logout-uri", "", "`URI` that is told of each session that ends")

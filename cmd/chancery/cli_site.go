@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 
 	"chancery/authz"
 	"chancery/cmd/chancery/internal/site"
@@ -31,6 +32,12 @@ func (c *command) demoSiteCommand() *cobra.Command {
 			secret, err := c.readSecret(stdin, "client secret", "client-secret-stdin")
 			if err != nil {
 				return err
+			}
+			if secret == "" {
+				return usageError{errors.New("there is no client secret on standard input")}
+			}
+			if !slices.Contains(o.Scopes, authz.ScopeOpenID) {
+				return usageError{errors.New("--scope: want openid among them, which says who has logged in")}
 			}
 			o.Secret = secret.Reveal()
 			return c.demoSite(cmd.Context(), listen, o)

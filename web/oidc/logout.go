@@ -18,17 +18,46 @@ type logoutView struct {
 }
 
 // logout ends the login, or asks the user first.
-func (e *endpoints) logout(c *gin.Context) error {
+func (e *endpoints) logout(c *gin.Context) error { return e.logoutOf(c, c.Request.URL.RawQuery) }
+
+// repeated marks a form that our own page has sent.
+const repeated = "repeated"
+
+// postLogout does the same for a form. With one of another site no cookie comes:
+// it is sent again by a page of ours, so that what it holds is in no address.
+func (e *endpoints) postLogout(c *gin.Context) error {
+	if c.ContentType() != "application/x-www-form-urlencoded" {
+		return errQuery
+	}
+	if _, err := page.ReadForm(c); err != nil {
+		return err
+	}
+	values := c.Request.PostForm
+	if values.Has(repeated) {
+		values.Del(repeated)
+		return e.logoutOf(c, values.Encode())
+	}
+	for _, all := range values {
+		if len(all) > 1 {
+			return errQuery
+		}
+	}
+	values.Set(repeated, "1")
+	return e.show(c, respond.StatusShown, "form-post", "Sign out", authz.AuthorizationAnswer{RedirectURI: e.Base + logoutPath, Parameters: values})
+}
+
+// logoutOf answers a request to end the login.
+func (e *endpoints) logoutOf(c *gin.Context, query string) error {
 	login, err := e.browser(c)
 	if err != nil {
 		return err
 	}
-	request, err := e.readLogout(c, c.Request.URL.RawQuery, login)
+	request, err := e.readLogout(c, query, login)
 	if err != nil {
 		return err
 	}
 	if request.Ask {
-		v := logoutView{Username: login.User.Username, Query: c.Request.URL.RawQuery}
+		v := logoutView{Username: login.User.Username, Query: query}
 		if request.Client.ID != "" {
 			v.Client = request.Client.Title()
 		}

@@ -105,7 +105,7 @@ func Mount(router gin.IRouter, o Options) (map[string]any, error) {
 	router.GET(authorizePath, e.page(e.authorize))
 	router.POST(authorizePath, e.page(e.repeat))
 	router.GET(logoutPath, e.page(e.logout))
-	router.POST(logoutPath, e.page(e.repeat))
+	router.POST(logoutPath, e.page(e.postLogout))
 	router.GET(accountPath, e.page(e.account))
 	router.GET(devicePath, e.page(e.device))
 	for path, handle := range map[string]func(*gin.Context) error{

@@ -54,7 +54,12 @@ func (s *Site) callback(w http.ResponseWriter, r *http.Request) {
 	}
 	u, endpoint, err := s.exchange(r, answer.Get("code"), v)
 	if err != nil {
-		s.problem(w, r, http.StatusBadGateway, "The login could not be completed.", err)
+		text := "The login could not be completed."
+		var refused *oauth2.RetrieveError
+		if errors.As(err, &refused) {
+			text = "The authorization server does not take the code: " + refused.ErrorCode + "."
+		}
+		s.problem(w, r, http.StatusBadGateway, text, err)
 		return
 	}
 	v.user = u
