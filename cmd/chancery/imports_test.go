@@ -54,6 +54,7 @@ var imports = map[string][]string{
 	"cmd/chancery/internal/demo":      {"authz/verify"},
 	"cmd/chancery/internal/site":      {},
 	"cmd/chancery/internal/telemetry": {"authz"},
+	"cmd/loadgen":                     {},
 	"cmd/chancery": {
 		"cmd/chancery/internal/demo", "cmd/chancery/internal/mail", "cmd/chancery/internal/outbound", "cmd/chancery/internal/site", "cmd/chancery/internal/telemetry", "authz", "authz/claims", "authz/password", "authz/statuslist", "authz/verify", "configs", "keys", "storage", "storage/limits", "storage/migrations",
 		"web", "web/admin", "web/oauth", "web/respond", "web/status", "web/wellknown",

@@ -111,8 +111,9 @@ func WithParameter(address, name, value string) string {
 }
 
 // Start starts a server of its own in a temporary directory on a random port
-// of the loopback interface. The caller stops it.
-func Start() (*Server, error) {
+// of the loopback interface, with settings such as "fsync=on" over those of the
+// tests, which care for no crash. The caller stops it.
+func Start(settings ...string) (*Server, error) {
 	postgres, err := find("postgres")
 	if err != nil {
 		return nil, err
@@ -130,14 +131,23 @@ func Start() (*Server, error) {
 		return nil, fmt.Errorf("postgres directory: %w", err)
 	}
 	s := &Server{dir: dir}
-	if err := s.start(initdb, postgres, identity); err != nil {
+	if err := s.start(initdb, postgres, identity, settings); err != nil {
 		s.Stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Server) start(initdb, postgres string, identity *syscall.Credential) error {
+// PID returns the process that is the parent of all others of the server, 0 if this
+// process has not started it.
+func (s *Server) PID() int {
+	if s.cmd == nil {
+		return 0
+	}
+	return s.cmd.Process.Pid
+}
+
+func (s *Server) start(initdb, postgres string, identity *syscall.Credential, settings []string) error {
 	if identity != nil {
 		if err := os.Chown(s.dir, int(identity.Uid), int(identity.Gid)); err != nil {
 			return fmt.Errorf("postgres directory: %w", err)
@@ -158,8 +168,11 @@ func (s *Server) start(initdb, postgres string, identity *syscall.Credential) er
 	if err != nil {
 		return err
 	}
-	s.cmd = run(postgres, "-D", data, "-p", strconv.Itoa(port), "-k", s.dir, "-h", "127.0.0.1",
-		"-c", "fsync=off", "-c", "max_connections=200", "-c", "log_min_messages=fatal")
+	args := []string{"-D", data, "-p", strconv.Itoa(port), "-k", s.dir, "-h", "127.0.0.1"}
+	for _, setting := range append([]string{"fsync=off", "max_connections=200", "log_min_messages=fatal"}, settings...) {
+		args = append(args, "-c", setting)
+	}
+	s.cmd = run(postgres, args...)
 	if err := s.cmd.Start(); err != nil {
 		s.cmd = nil
 		return fmt.Errorf("start postgres: %w", err)
