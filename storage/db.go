@@ -60,6 +60,8 @@ type DB struct {
 	// spin on the lock of the file.
 	write *gorm.DB
 	read  *gorm.DB
+	// together commits rotations on SQLite; nil on Postgres.
+	together *together
 	// watch is the connection of SQLite whose data_version tells of others.
 	watch *sql.DB
 }

@@ -87,33 +87,6 @@ func (db *DB) insertFamily(tx *gorm.DB, f authz.Family, epoch int64) error {
 	return one(result, authz.ErrNotFound)
 }
 
-// swapSQL is the one statement of a rotation. Its condition is the d = 0 line
-// of authz.Family.Check, the client, and the key that the family is bound to.
-const swapSQL = "UPDATE refresh_families SET generation = ?, rotated_at = ?, idle_expires_at = ?, address = ?, user_agent = ? " +
-	"WHERE handle_hash = ? AND generation = ? AND client_id = ? AND revoked_at IS NULL AND idle_expires_at > ? AND absolute_expires_at > ? " +
-	"AND (jkt = '' OR jkt = ?) RETURNING " + familyColumns
-
-// Rotate implements authz.FamilyStore.
-func (db *DB) Rotate(ctx context.Context, s authz.Swap) (authz.Family, error) {
-	var f authz.Family
-	err := db.statement(ctx, func(tx *gorm.DB) (err error) {
-		f, err = swap(tx, s, s.Generation+1, authz.ErrNotFound)
-		return err
-	})
-	return f, err
-}
-
-func swap(tx *gorm.DB, s authz.Swap, next uint64, missing error) (authz.Family, error) {
-	var row familyRow
-	now := millis(s.Now)
-	result := tx.Raw(swapSQL, int64(next), now, millis(s.IdleExpiresAt), s.Device.Address, s.Device.UserAgent,
-		s.HandleHash[:], int64(s.Generation), s.ClientID, now, now, s.KeyThumbprint).Scan(&row)
-	if err := one(result, missing); err != nil {
-		return authz.Family{}, err
-	}
-	return row.family(), nil
-}
-
 // FamilyByHandle implements authz.FamilyStore.
 func (db *DB) FamilyByHandle(ctx context.Context, hash authz.Hash) (authz.Family, error) {
 	return db.family(ctx, "handle_hash = ?", hash[:])

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"database/sql"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -53,5 +54,16 @@ func BenchmarkRotate(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			authztest.Bench(b, func(b testing.TB) authztest.Store { return open(b) })
 		})
+	}
+}
+
+// BenchmarkRotateMany tells how much is gained when rotations come together.
+func BenchmarkRotateMany(b *testing.B) {
+	for name, open := range map[string]func(testing.TB) *storage.DB{"sqlite": sqlite, "postgres": postgres} {
+		for _, callers := range []int{1, 16, 64} {
+			b.Run(fmt.Sprintf("%s/%d", name, callers), func(b *testing.B) {
+				authztest.BenchMany(b, callers, func(b testing.TB) authztest.Store { return open(b) })
+			})
+		}
 	}
 }

@@ -43,7 +43,11 @@ func openSQLite(options Options) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open sqlite: %w", err), closeGorm(write), closeGorm(read))
 	}
 	watch.SetMaxOpenConns(1)
-	return &DB{dialect: migrations.SQLite, options: options, write: write, read: read, watch: watch}, nil
+	pool, err := write.DB()
+	if err != nil {
+		return nil, errors.Join(err, closeGorm(write), closeGorm(read), watch.Close())
+	}
+	return &DB{dialect: migrations.SQLite, options: options, write: write, read: read, watch: watch, together: &together{pool: pool}}, nil
 }
 
 // prepareFile makes a new file for its owner alone, since SQLite would make it

@@ -3,6 +3,7 @@ package authztest
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,4 +43,25 @@ func Bench(b *testing.B, open func(b testing.TB) Store) {
 		must(b, Rotate(b.Context(), store, n, generations[n]))
 		generations[n]++
 	}
+}
+
+// BenchMany measures rotations that so many callers make at once, each of a session
+// of its own: what one rotation costs of the time of all.
+func BenchMany(b *testing.B, callers int, open func(b testing.TB) Store) {
+	store := open(b)
+	Load(b, store, callers)
+	b.ReportAllocs()
+	b.ResetTimer()
+	var group sync.WaitGroup
+	for n := range callers {
+		group.Go(func() {
+			for generation := range (b.N + callers - 1 - n) / callers {
+				if err := Rotate(b.Context(), store, n, uint64(generation)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
 }
