@@ -3,7 +3,7 @@
 TOOLS := go tool -modfile=.ci/tools/go.mod
 FUZZTIME ?= 5s
 
-.PHONY: build test check tidy lint fuzz vulnerabilities browser latency race bench format
+.PHONY: build test check tidy lint fuzz vulnerabilities browser latency race bench benchmarks format
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/chancery ./cmd/chancery
@@ -46,5 +46,11 @@ latency:
 race:
 	CHANCERY_TEST_POSTGRES_REQUIRED=1 go test -race ./authz/... ./keys/... ./storage/... ./web/...
 
+# What an operation costs the running program on SQLite and on Postgres, beside
+# what it may cost. It wants the machine for itself.
 bench:
+	CHANCERY_TEST_POSTGRES_REQUIRED=1 go test -tags bench -run TestTable -v -count=1 -timeout 30m ./cmd/loadgen
+
+# The steps of a request, each by itself.
+benchmarks:
 	go test -run '^$$' -bench . -benchmem ./...

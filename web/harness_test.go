@@ -119,6 +119,10 @@ type options struct {
 	clientRegistration string
 	// clientDocuments lets clients in that publish what they are.
 	clientDocuments bool
+	// log is where the log goes, the harness's buffer if it is nil; observer is
+	// told of requests.
+	log      io.Writer
+	observer web.Observer
 }
 
 // newServer returns a server with these clients:
@@ -148,6 +152,10 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 	if o.throttle != nil {
 		limiter := authztest.NewLimiter(s.clock.Now)
 		throttle = &authz.Throttle{Policy: *o.throttle, Limiter: limiter, Failures: limiter}
+	}
+	var log io.Writer = s.log
+	if o.log != nil {
+		log = o.log
 	}
 	settings := authz.Settings{MaxSessions: o.maxSessions, Issuer: o.issuer, AccessTokenTTL: 15 * time.Minute, PasswordGrant: o.passwordGrant, Refresh: o.refresh}
 	registry := authz.NewRegistry(o.issuer, s.store, nil)
@@ -191,7 +199,7 @@ func newServer(t testing.TB, edit ...func(*options)) *server {
 		ConsoleSessions: s.sessions, Administration: s.admin, AdminApart: o.adminApart,
 		StatusLists: s.lists, StatusStream: s.stream, StatusTTL: s.lists.TTL,
 		Accounts: s.accounts, Issuer: o.issuer, Service: s.service, Registry: registry, Keys: s.rotator.Ring, JWKSMaxAge: 10 * time.Minute, PasswordGrant: o.passwordGrant, AssertionAlgorithms: keys.ForeignAlgorithms(), ProofAlgorithms: verify.Algorithms(),
-		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(s.log, nil)), Now: s.clock.Now,
+		TrustedProxies: o.trustedProxies, Version: web.Version{Version: "test"}, Log: slog.New(slog.NewJSONHandler(log, nil)), Observer: o.observer, Now: s.clock.Now,
 		Ready: []web.Check{{Name: "database", Run: func(ctx context.Context) error { _, err := s.store.Registrations(ctx); return err }}},
 	})
 	must(t, err)

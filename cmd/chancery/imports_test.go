@@ -84,7 +84,7 @@ var foreign = []struct {
 	{"go.opentelemetry.io", []string{"web", "storage", "cmd/chancery"}, "rules report through an observer"},
 	{"github.com/XSAM/otelsql", []string{"storage"}, "drivers stay in storage"},
 	{"github.com/knadh/koanf", []string{"configs"}, "configuration is read in one place"},
-	{"github.com/spf13/cobra", []string{"cmd/chancery"}, "the command line is in cmd"},
+	{"github.com/spf13/cobra", []string{"cmd"}, "the command line is in cmd"},
 }
 
 // withoutHTTP must not reach net/http, even through others.
