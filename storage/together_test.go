@@ -71,6 +71,9 @@ func (f *heldFile) pile(callers ...func(ctx context.Context) error) []error {
 	var group sync.WaitGroup
 	for i, call := range callers {
 		group.Go(func() { errs[i] = call(f.t.Context()) })
+		if i == 0 {
+			f.waitFor(0) // it works alone, and all others wait for it
+		}
 	}
 	f.waitFor(len(callers) - 1)
 	f.exec("COMMIT")
